@@ -1,0 +1,96 @@
+/**
+ * `npm test`: lint, types, then the tests, with progress and a summary that says what did not run and why.
+ * `--fast` leaves out the end-to-end tests (real programs, processes, clones); `--only <name>` runs one part.
+ */
+import { spawn } from "node:child_process";
+import { globSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+
+const root = join(import.meta.dirname, "..");
+const node = process.execPath;
+
+interface Part {
+  name: string;
+  what: string;
+  command: string[];
+  fast: boolean;
+}
+
+const testFiles = (pattern: string): string[] => globSync(pattern, { cwd: root }).sort();
+
+/** Each file is a process of its own; as many at a time as there are cores. */
+const nodeTest = (files: string[], options: { timeoutMs: number; concurrency: number }): string[] => [
+  node,
+  "--test",
+  "--disable-warning=ExperimentalWarning",
+  `--test-timeout=${options.timeoutMs}`,
+  `--test-concurrency=${options.concurrency}`,
+  "--test-reporter=spec",
+  ...files,
+];
+
+function parts(): Part[] {
+  const unit = testFiles("test/**/*.test.ts").filter((file) => !file.startsWith("test/e2e/"));
+  const e2e = testFiles("test/e2e/**/*.test.ts");
+  return [
+    {
+      name: "lint",
+      what: "format and lint",
+      command: [node, "node_modules/@biomejs/biome/bin/biome", "check", "."],
+      fast: true,
+    },
+    { name: "types", what: "the compiler", command: [node, "node_modules/typescript/bin/tsc", "-p", "."], fast: true },
+    {
+      name: "unit",
+      what: `${unit.length} files`,
+      command: nodeTest(unit, { timeoutMs: 120_000, concurrency: availableParallelism() }),
+      fast: true,
+    },
+    {
+      name: "e2e",
+      what: `${e2e.length} files with real programs, processes and clones`,
+      // One file at a time: they measure times and start many processes themselves.
+      command: nodeTest(e2e, { timeoutMs: 600_000, concurrency: 1 }),
+      fast: false,
+    },
+  ];
+}
+
+function run(command: string[]): Promise<number> {
+  const [program = node, ...args] = command;
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+    child.on("error", (error) => {
+      console.error(error.message);
+      resolve(127);
+    });
+    child.on("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+const { values } = parseArgs({ options: { fast: { type: "boolean" }, only: { type: "string" } } });
+const chosen = parts().filter((part) => (values.only ? part.name === values.only : part.fast || !values.fast));
+if (chosen.length === 0) {
+  console.error(
+    `--only ${values.only}: there is no such part; there are ${parts()
+      .map((part) => part.name)
+      .join(", ")}`,
+  );
+  process.exit(2);
+}
+const summary: string[] = [];
+let failed = false;
+for (const part of chosen) {
+  console.log(`\n== ${part.name}: ${part.what}`);
+  const began = performance.now();
+  const code = await run(part.command);
+  failed ||= code !== 0;
+  summary.push(
+    `${code === 0 ? "passed" : "FAILED"}  ${part.name.padEnd(6)} ${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s`,
+  );
+}
+console.log(`\n${summary.join("\n")}`);
+if (values.fast) console.log("not run: e2e (real programs, processes and clones): npm test runs it");
+process.exitCode = failed ? 1 : 0;
