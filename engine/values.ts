@@ -39,3 +39,144 @@ export function isSecret(value: Value | undefined): value is PropertyMap {
 export function secret(value: Value): PropertyMap {
   return isSecret(value) ? value : { [signatureKey]: signatures.secret, value };
 }
+
+/** Takes the mark off; a value that is not secret is returned as it is. */
+export function reveal(value: Value): Value {
+  return isSecret(value) ? (value.value ?? null) : value;
+}
+
+export function isAsset(value: Value | undefined): value is PropertyMap {
+  return signatureOf(value) === signatures.asset;
+}
+
+export function isArchive(value: Value | undefined): value is PropertyMap {
+  return signatureOf(value) === signatures.archive;
+}
+
+export function isReference(value: Value | undefined): value is PropertyMap {
+  return signatureOf(value) === signatures.resource;
+}
+
+export function isOutput(value: Value | undefined): value is PropertyMap {
+  return signatureOf(value) === signatures.output;
+}
+
+/** True where the value itself is not known; an output value without a value is one that is not known. */
+export function isUnknown(value: Value | undefined): boolean {
+  return value === unknown || (isOutput(value) && value.value === undefined);
+}
+
+export function containsUnknown(value: Value | undefined): boolean {
+  return some(value, isUnknown);
+}
+
+export function containsSecret(value: Value | undefined): boolean {
+  return some(value, (inner) => isSecret(inner) || (isOutput(inner) && inner.secret === true));
+}
+
+/** True where the test holds for the value or anything inside it. */
+function some(value: Value | undefined, test: (value: Value) => boolean): boolean {
+  if (value === undefined || value === null) return false;
+  if (test(value)) return true;
+  if (typeof value !== "object") return false;
+  if (Array.isArray(value)) return value.some((item) => some(item, test));
+  for (const key of Object.keys(value)) if (some(value[key], test)) return true;
+  return false;
+}
+
+/** Rebuilds a value from the inside out; parts that stay as they are are shared, not copied. */
+export function rewrite(value: Value, change: (value: Value) => Value): Value {
+  if (typeof value !== "object" || value === null) return change(value);
+  if (Array.isArray(value)) {
+    const items = value.map((item) => rewrite(item, change));
+    return change(items.every((item, index) => item === value[index]) ? value : items);
+  }
+  return change(rewriteMap(value, change));
+}
+
+/** As rewrite, for a property bag, which itself is not given to `change`. */
+export function rewriteMap(map: PropertyMap, change: (value: Value) => Value): PropertyMap {
+  let result: PropertyMap | undefined;
+  for (const key of Object.keys(map)) {
+    const before = map[key];
+    if (before === undefined) continue;
+    const after = rewrite(before, change);
+    if (after === before) continue;
+    result ??= { ...map };
+    result[key] = after;
+  }
+  return result ?? map;
+}
+
+/** For a provider that does not accept secrets: the values without their marks. */
+export function withoutSecrets(map: PropertyMap): PropertyMap {
+  return rewriteMap(map, reveal);
+}
+
+/** For a receiver that does not accept resource references: the id, where there is none the URN. */
+export function withoutReferences(map: PropertyMap): PropertyMap {
+  return rewriteMap(map, (value) => {
+    if (!isReference(value)) return value;
+    if (value.id === undefined || value.id === null) return value.urn ?? null;
+    return value.id === "" ? unknown : value.id;
+  });
+}
+
+/** Output values become plain, secret or unknown values; their dependencies are lost (see outputDependencies). */
+export function withoutOutputs(map: PropertyMap): PropertyMap {
+  return rewriteMap(map, (value) => {
+    if (!isOutput(value)) return value;
+    const inner = value.value === undefined ? unknown : value.value;
+    return value.secret === true ? secret(inner) : inner;
+  });
+}
+
+/** The URNs that output values anywhere in the value depend on. */
+export function outputDependencies(value: Value | undefined, into: Set<string> = new Set()): Set<string> {
+  some(value, (inner) => {
+    if (isOutput(inner) && Array.isArray(inner.dependencies)) {
+      for (const urn of inner.dependencies) if (typeof urn === "string") into.add(urn);
+    }
+    return false;
+  });
+  return into;
+}
+
+/** For Diff, Delete, Read and olds: assets and archives are named by their hash only. */
+export function withoutContents(map: PropertyMap): PropertyMap {
+  return rewriteMap(map, (value) => {
+    if (!isAsset(value) && !isArchive(value)) return value;
+    const hashed: PropertyMap = { [signatureKey]: value[signatureKey] ?? null };
+    if (value.hash !== undefined) hashed.hash = value.hash;
+    return hashed;
+  });
+}
+
+export function resourceReference(urn: string, id?: string): PropertyMap {
+  return id === undefined ? { [signatureKey]: signatures.resource, urn } : { [signatureKey]: signatures.resource, urn, id };
+}
+
+/**
+ * Equality as the CLI has it (PropertyValue.DeepEquals): a missing property equals null; assets and archives are equal by
+ * hash; a secret equals a secret with an equal value; of resource references the package version does not count.
+ */
+export function deepEqual(left: Value | undefined, right: Value | undefined): boolean {
+  if (left === right) return true;
+  if (left === undefined || left === null || right === undefined || right === null) {
+    return (left ?? null) === (right ?? null);
+  }
+  if (typeof left !== "object" || typeof right !== "object") return left === right;
+  if (Array.isArray(left) || Array.isArray(right)) {
+    if (!Array.isArray(left) || !Array.isArray(right) || left.length !== right.length) return false;
+    return left.every((item, index) => deepEqual(item, right[index]));
+  }
+  const signature = signatureOf(left);
+  if (signature !== signatureOf(right)) return false;
+  if (signature === signatures.asset || signature === signatures.archive) {
+    return left.hash !== undefined && left.hash === right.hash;
+  }
+  if (signature === signatures.resource) return left.urn === right.urn && (left.id ?? null) === (right.id ?? null);
+  for (const key of Object.keys(left)) if (!deepEqual(left[key], right[key])) return false;
+  for (const key of Object.keys(right)) if (left[key] === undefined && right[key] !== null) return false;
+  return true;
+}
