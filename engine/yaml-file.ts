@@ -23,13 +23,17 @@ export interface YamlFile {
   document: Document.Parsed;
   /** The top-level map; undefined where the file is empty. */
   root?: YAMLMap;
+  /** How the file is laid out, so that a change keeps it. */
+  indent: number;
+  indentSeq: boolean;
+  crlf: boolean;
   /** `path:line:column` of a node, for error texts. */
   at(node: unknown): string;
   /** An error at a node. */
   fail(node: unknown, message: string): never;
 }
 
-/** Reads and parses; undefined where there is no such file. Exit code 255, as the CLI's for a file it cannot use. */
+/** Reads and parses; undefined where there is no such file. */
 export async function readYamlFile(path: string): Promise<YamlFile | undefined> {
   let bytes: Buffer;
   try {
@@ -59,14 +63,19 @@ export function parseYamlFile(path: string, text: string): YamlFile {
     throw new EngineError(`${at(node)}: ${message}`);
   };
   const { contents } = document;
-  if (contents === null || (isScalar(contents) && contents.value === null)) return { path, document, at, fail };
+  const layout = {
+    indent: /^( +)[^\s#-]/m.exec(text)?.[1]?.length ?? 2,
+    indentSeq: !/^( *)[^\s#-][^\n]*:[ ]*\r?\n\1- /m.test(text),
+    crlf: text.includes("\r\n"),
+  };
+  if (contents === null || (isScalar(contents) && contents.value === null)) return { path, document, at, fail, ...layout };
   if (!isMap(contents)) {
     return fail(contents, `expected a map of settings (\`key: value\` lines), found ${describeNode(contents)}`);
   }
   for (const pair of contents.items) {
     if (!isScalar(pair.key)) fail(pair.key, "keys must be plain text");
   }
-  return { path, document, root: contents, at, fail };
+  return { path, document, root: contents, at, fail, ...layout };
 }
 
 /** The value node under a key. */
