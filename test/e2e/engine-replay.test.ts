@@ -1,0 +1,24 @@
+/** The engine against the recordings of the official CLI: the real programs run, providers answer as recorded. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { exceptions, neededExceptions } from "../support/replay-compare.ts";
+import { replayStep } from "../support/replay-run.ts";
+import { replaySteps } from "../support/replay-steps.ts";
+import { verify } from "../support/replay-verify.ts";
+
+for (const recording of new Set(replaySteps.map((step) => step.recording))) {
+  describe(`recording ${recording}`, { concurrency: 2 }, () => {
+    for (const step of replaySteps.filter((candidate) => candidate.recording === recording)) {
+      test(step.step, { timeout: 60_000 }, async () => {
+        const replays = await replayStep(step);
+        const problems = replays.flatMap(verify);
+        assert.ok(problems.length === 0, `\n  ${problems.join("\n  ")}`);
+      });
+    }
+  });
+}
+
+test("every exception of the comparison is needed", () => {
+  const unneeded = exceptions.map((entry) => entry.name).filter((name) => !neededExceptions.has(name));
+  assert.deepEqual(unneeded, []);
+});

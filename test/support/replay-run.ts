@@ -1,0 +1,252 @@
+/** Replays one recorded step: its state before, the real program, players as providers; notes all that happens. */
+
+import { runDeployment } from "../../engine/deploy.ts";
+import type { DeploymentOptions, DeploymentResult, RunProgram } from "../../engine/deployment.ts";
+import type { EngineEvent } from "../../engine/events.ts";
+import { runProgram } from "../../engine/program.ts";
+import { ProviderError } from "../../engine/providers/provider.ts";
+import type { Snapshot } from "../../engine/resource.ts";
+import type { PropertyMap, Value } from "../../engine/values.ts";
+import { isMap } from "../../engine/values.ts";
+import type { ReadCheckpoint } from "./replay-checkpoint.ts";
+import { decryptSecure, parseCheckpoint } from "./replay-checkpoint.ts";
+import type { Comparison } from "./replay-compare.ts";
+import { newComparison, plain } from "./replay-compare.ts";
+import type { Players } from "./replay-player.ts";
+import { createPlayers } from "./replay-player.ts";
+import { createReplayProject } from "./replay-project.ts";
+import type { RecordedCall, RecordedRun } from "./replay-recording.ts";
+import { readConfig, readRuns, readText, replaceText } from "./replay-recording.ts";
+import type { ReplayStep } from "./replay-steps.ts";
+import type { MonitorCall, MonitorListener } from "./replay-wire.ts";
+import { listenToMonitor } from "./replay-wire.ts";
+
+export const passphrase = "x";
+
+/** One deployment of a step, as recorded and as replayed. */
+export interface Replay {
+  step: ReplayStep;
+  recorded: RecordedRun;
+  options: DeploymentOptions;
+  before: Snapshot;
+  after: ReadCheckpoint;
+  comparison: Comparison;
+  players: Players;
+  monitor: MonitorCall[];
+  events: EngineEvent[];
+  /** What the state writer was given, in order. */
+  saves: Snapshot[];
+  /** Undefined where the process was killed. */
+  result: DeploymentResult | undefined;
+  root: string;
+}
+
+const empty: Snapshot = { resources: [], pendingOperations: [] };
+
+export function readState(recording: string, step: string): ReadCheckpoint {
+  const text = readText(recording, `${step}.checkpoint.json`);
+  if (text === undefined) throw new Error(`${recording}/${step} has no checkpoint`);
+  return parseCheckpoint(text, passphrase);
+}
+
+/** The key of `remote`, which the messages do not hold. */
+function privateKey(): string {
+  const file = readText("remote", "Pulumi.dev.yaml") ?? "";
+  const [, salt = ""] = /encryptionsalt: (\S+)/.exec(file) ?? [];
+  const [, secure = ""] = /privateKey:\s+secure: (\S+)/.exec(file) ?? [];
+  return decryptSecure(secure, salt, passphrase);
+}
+
+const cache = new Map<string, RecordedRun[]>();
+
+export function recordedRuns(recording: string, step: string): RecordedRun[] {
+  const name = `${recording}/${step}`;
+  let runs = cache.get(name);
+  if (!runs) {
+    runs = readRuns(recording, step);
+    if (recording === "remote") {
+      const key = privateKey();
+      const open = (map: PropertyMap): PropertyMap => {
+        const opened = replaceText(map, "A-PRIVATE-KEY", key);
+        return isMap(opened) ? opened : map;
+      };
+      for (const call of runs.flatMap((run) => run.calls)) {
+        call.request = open(call.request);
+        if (call.response) call.response = open(call.response);
+      }
+    }
+    cache.set(name, runs);
+  }
+  return runs;
+}
+
+function kubeconfigOf(run: RecordedRun): string | undefined {
+  const check = run.calls.find((call) => call.method === "CheckConfig");
+  const news = check?.request.news;
+  return isMap(news) && typeof news.kubeconfig === "string" ? news.kubeconfig : undefined;
+}
+
+/** Errors of a partial creation or update carry the resource's state, which only the checkpoint afterwards shows. */
+function failureOf(after: ReadCheckpoint): (call: RecordedCall) => ProviderError | undefined {
+  return (call) => {
+    const state = after.resources.find((resource) => resource.urn === call.request.urn && !resource.delete);
+    if (!call.error || !state?.initErrors?.length) return undefined;
+    return new ProviderError("partial", call.error.message, {
+      partial: {
+        id: state.id ?? "",
+        properties: state.outputs,
+        inputs: state.inputs,
+        reasons: state.initErrors,
+      },
+    });
+  };
+}
+
+function optionsFor(step: ReplayStep, run: RecordedRun, root: string, program: string): DeploymentOptions {
+  const started = run.calls.find((call) => call.service === "LanguageRuntime" && call.method === "Run");
+  const known = readConfig(run) ?? { config: {}, secretKeys: [] };
+  const [, project = ""] = /^name: (\S+)/m.exec(readText(step.recording, "Pulumi.yaml") ?? "") ?? [];
+  return {
+    kind: step.kind,
+    dryRun: step.dryRun ?? started?.request.dryRun === true,
+    project,
+    stack: "dev",
+    organization: "organization",
+    parallel: 8,
+    config: known.config,
+    configSecretKeys: known.secretKeys,
+    refresh: false,
+    targets: [],
+    targetDependents: false,
+    replaceTargets: [],
+    continueOnError: false,
+    rootDirectory: root,
+    programDirectory: program,
+    ...step.options,
+  };
+}
+
+async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: RecordedCall[]): Promise<Replay> {
+  const before = step.before ? readState(step.recording, step.before) : { ...empty };
+  const after = readState(step.recording, step.step);
+  const comparison = newComparison(plain(before));
+  const phase = step.step < "04" ? "first" : "later";
+  const project = createReplayProject(step.recording, phase, kubeconfigOf(recorded));
+  const options = optionsFor(step, recorded, project.root, project.program);
+  const stop = new AbortController();
+  const terminate = new AbortController();
+  const events: EngineEvent[] = [];
+  const saves: Snapshot[] = [];
+  const listeners: MonitorListener[] = [];
+  let killed: () => void = () => {};
+  const kill = new Promise<undefined>((resolve) => {
+    killed = () => resolve(undefined);
+  });
+  const players = createPlayers({
+    calls: recorded.calls,
+    elsewhere,
+    comparison,
+    logs: step.logs ?? [],
+    ordered: step.races ?? false,
+    failure: failureOf(after),
+    onCall(call) {
+      if (call.method !== "Create" || !isNamed(call.request, step.killAt ?? step.interruptAt)) return undefined;
+      return new Promise((resolve) => {
+        if (step.interruptAt) stop.signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    },
+  });
+  const listening: RunProgram = (request) => {
+    const started = listenToMonitor(request.monitorAddress).then((listener) => {
+      listeners.push(listener);
+      return runProgram({ ...request, monitorAddress: listener.address });
+    });
+    return {
+      exited: started.then((program) => program.exited),
+      kill: () => started.then((program) => program.kill()),
+    };
+  };
+  const watch =
+    step.killAt || step.interruptAt
+      ? watchEnd(players, recorded, step, () => (step.killAt ? killed() : stop.abort()))
+      : undefined;
+  try {
+    const running = runDeployment(options, {
+      snapshot: { resources: before.resources, pendingOperations: before.pendingOperations, metadata: before.metadata },
+      ...(options.dryRun
+        ? {}
+        : {
+            state: {
+              async save(current) {
+                saves.push(current());
+              },
+            },
+          }),
+      providers: players.host,
+      runProgram: listening,
+      readStackOutputs: async (name) =>
+        name === "organization/options/dev" ? readState("options", "29-up-base").resources[0]?.outputs : undefined,
+      emit: (event) => {
+        events.push(event);
+      },
+      stop: stop.signal,
+      terminate: terminate.signal,
+      now: () => new Date(),
+    });
+    const result = await Promise.race([running, kill]);
+    if (!result) {
+      terminate.abort();
+      await running.catch(() => undefined);
+    }
+    return {
+      step,
+      recorded,
+      options,
+      before,
+      after,
+      comparison,
+      players,
+      monitor: listeners.flatMap((listener) => listener.calls),
+      events,
+      saves,
+      result,
+      root: project.root,
+    };
+  } finally {
+    clearInterval(watch);
+    for (const listener of listeners) listener.close();
+    project.remove();
+  }
+}
+
+function isNamed(request: Value, name: string | undefined): boolean {
+  return name !== undefined && isMap(request) && typeof request.urn === "string" && request.urn.endsWith(`::${name}`);
+}
+
+/** Acts once all other recorded calls were answered, as the user or the killer did. */
+function watchEnd(players: Players, recorded: RecordedRun, step: ReplayStep, act: () => void): NodeJS.Timeout {
+  const name = step.killAt ?? step.interruptAt;
+  const others = recorded.calls.filter(
+    (call) =>
+      call.service === "ResourceProvider" &&
+      call.method !== "Cancel" &&
+      !(call.method === "Create" && isNamed(call.request, name)),
+  );
+  const timer = setInterval(() => {
+    const answered = players.played.filter((call) => call.recorded && call.ended !== undefined).length;
+    const begun = players.played.some((call) => call.method === "Create" && isNamed(call.request, name));
+    if (!begun || answered < others.length) return;
+    clearInterval(timer);
+    act();
+  }, 20);
+  return timer;
+}
+
+/** All deployments of a step, each from the state before it. */
+export async function replayStep(step: ReplayStep): Promise<Replay[]> {
+  const runs = recordedRuns(step.recording, step.step);
+  const elsewhere = runs.flatMap((run) => run.calls);
+  const replays: Replay[] = [];
+  for (const run of runs) replays.push(await replayRun(step, run, elsewhere));
+  return replays;
+}
