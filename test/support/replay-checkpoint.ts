@@ -19,11 +19,15 @@ const deploymentSchema = z.object({
 });
 
 const checkpointSchema = z.object({
-  version: z.literal(3),
+  /** 4 where the state uses something that an older CLI would lose; `features` says what. */
+  version: z.literal([3, 4]),
+  features: z.array(z.string()).optional(),
   checkpoint: z.object({ stack: z.string(), latest: deploymentSchema.nullable().optional() }),
 });
 
 export interface ReadCheckpoint extends Snapshot {
+  version: number;
+  features: string[];
   stack: string;
   manifest?: { time: string; magic: string; version: string };
   salt?: string;
@@ -80,7 +84,7 @@ function decryptInner(value: Value, key: () => Buffer): Value {
 }
 
 export function parseCheckpoint(text: string, passphrase: string): ReadCheckpoint {
-  const { checkpoint } = checkpointSchema.parse(JSON.parse(text));
+  const { checkpoint, version, features = [] } = checkpointSchema.parse(JSON.parse(text));
   const latest = checkpoint.latest ?? undefined;
   const salt = latest?.secrets_providers?.state.salt;
   const key = () => keyFor(salt ?? "", passphrase);
@@ -92,6 +96,8 @@ export function parseCheckpoint(text: string, passphrase: string): ReadCheckpoin
     return opened;
   };
   return {
+    version,
+    features,
     stack: checkpoint.stack,
     manifest: latest?.manifest,
     salt,
