@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { exceptions, neededExceptions } from "../support/replay-compare.ts";
+import { verifyPrinted } from "../support/replay-printed.ts";
 import { replayStep } from "../support/replay-run.ts";
 import { replaySteps } from "../support/replay-steps.ts";
 import { verify } from "../support/replay-verify.ts";
@@ -11,7 +12,7 @@ for (const recording of new Set(replaySteps.map((step) => step.recording))) {
     for (const step of replaySteps.filter((candidate) => candidate.recording === recording)) {
       test(step.step, { timeout: 60_000 }, async () => {
         const replays = await replayStep(step);
-        const problems = replays.flatMap(verify);
+        const problems = replays.flatMap((replay, index) => [...verify(replay), ...verifyPrinted(replay, index)]);
         assert.ok(problems.length === 0, `\n  ${problems.join("\n  ")}`);
       });
     }

@@ -122,6 +122,8 @@ function optionsFor(step: ReplayStep, run: RecordedRun, root: string, program: s
     continueOnError: false,
     rootDirectory: root,
     programDirectory: program,
+    entryPoint: "index.ts",
+    runtimeOptions: { typescript: false },
     ...step.options,
   };
 }

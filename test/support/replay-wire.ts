@@ -82,7 +82,7 @@ function messageJson(message: protobuf.Message): PropertyMap {
   const json: PropertyMap = {};
   for (const getter of Object.getOwnPropertyNames(Object.getPrototypeOf(message))) {
     const [, bare] = /^get([A-Z]\w*?)$/.exec(getter) ?? [];
-    if (bare === undefined || /_as(B64|U8)$/.test(bare)) continue;
+    if (bare === undefined || /_as(B64|U8)$|Case$/.test(bare)) continue;
     const has = `has${bare}`;
     const tracked = has in message;
     if (tracked && call(message, has) !== true) continue;
