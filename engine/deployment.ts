@@ -31,6 +31,10 @@ export interface DeploymentOptions {
   /** Where the project file is; asset paths are relative to `programDirectory`. */
   rootDirectory: string;
   programDirectory: string;
+  /** What to run in `programDirectory`: the file name of `main`, or "." (also where absent). */
+  entryPoint?: string;
+  /** `runtime.options` of the project file. `typescript` is true where it is absent, as with the CLI. */
+  runtimeOptions?: { typescript?: boolean; nodeargs?: string; tsconfig?: string };
 }
 
 export interface RunProgramRequest {

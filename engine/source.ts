@@ -6,7 +6,7 @@
 import type { DeploymentOptions, RunProgram } from "./deployment.ts";
 import type { EmitEvent } from "./events.ts";
 import type { CheckFailure } from "./providers/provider.ts";
-import type { CustomTimeouts, StackFrame, Urn } from "./resource.ts";
+import type { CustomTimeouts, ResourceState, StackFrame, Urn } from "./resource.ts";
 import type { PropertyMap, Value } from "./values.ts";
 
 /** An alias as the program gave it: a URN, or parts of one (absent = as the resource's own). */
@@ -132,7 +132,7 @@ export interface RegistrationSink {
   invoke(goal: InvokeGoal): Promise<InvokeOutcome>;
 }
 
-/** A resource's options as hooks see them, and what they are given of its state. */
+/** What a hook is told. */
 export interface HookCall {
   urn: Urn;
   id?: string;
@@ -142,9 +142,9 @@ export interface HookCall {
   oldInputs?: PropertyMap;
   newOutputs?: PropertyMap;
   oldOutputs?: PropertyMap;
-  /** Where known: the goal of this registration (new), the state (old). */
-  newGoal?: Goal;
-  oldState?: import("./resource.ts").ResourceState;
+  /** Hooks are told the resource's options as the states hold them. */
+  newState?: ResourceState;
+  oldState?: ResourceState;
 }
 
 export interface HookRunner {

@@ -16,6 +16,8 @@ export const signatures = {
   archive: "0def7320c3a5731c473e5ecbe6d01bc7",
   resource: "5cf8f73096256a8f31e491e813e4eb8e",
   output: "d0e6a833031e9bbcd3f4e8bde6ca49a4",
+  /** A string of bytes that are not UTF-8, `value` in base64. It stays tagged all the way. */
+  byteString: "803fd3297a5875dc03ca845dda5d2a98",
 } as const;
 
 /** What stands for a value (or id) that is not known yet, in previews. */
@@ -124,11 +126,13 @@ export function withoutReferences(map: PropertyMap): PropertyMap {
 
 /** Output values become plain, secret or unknown values; their dependencies are lost (see outputDependencies). */
 export function withoutOutputs(map: PropertyMap): PropertyMap {
-  return rewriteMap(map, (value) => {
-    if (!isOutput(value)) return value;
-    const inner = value.value === undefined ? unknown : value.value;
-    return value.secret === true ? secret(inner) : inner;
-  });
+  return rewriteMap(map, plainOutput);
+}
+
+export function plainOutput(value: Value): Value {
+  if (!isOutput(value)) return value;
+  const inner = value.value === undefined ? unknown : value.value;
+  return value.secret === true ? secret(inner) : inner;
 }
 
 /** The URNs that output values anywhere in the value depend on. */
