@@ -1,12 +1,12 @@
 /** The command line against the recorded one: the list of commands of `options`, in its order, on the embedded providers. */
 import assert from "node:assert/strict";
-import { rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { createCommandLine, type RunOptions } from "../support/command-line.ts";
 import { sections, takeApart, withoutGenerated } from "../support/printed.ts";
 import { createReplayProject } from "../support/replay-project.ts";
-import { readText } from "../support/replay-recording.ts";
+import { readText, recordings } from "../support/replay-recording.ts";
 
 interface Command {
   step: string;
@@ -89,5 +89,40 @@ describe("the commands of the recording", () => {
         wanted.map(({ title, blocks }) => ({ title, ...blocks, Diagnostics: sections(blocks.Diagnostics) })),
       );
     });
+    if (step === "40-destroy") {
+      test("the state folder", () => {
+        const recorded = stateTree(join(recordings, "options/state-tree")).filter((name) => !name.includes("dev2"));
+        assert.deepEqual(stateTree(join(cli.backend, ".pulumi")), recorded);
+        const [ours = "", theirs = ""] = [join(cli.backend, ".pulumi"), join(recordings, "options/state-tree")].map(
+          lastHistory,
+        );
+        assert.equal(ours, theirs);
+      });
+    }
   }
 });
+
+/** Names of all files, with times in place of the moments that they hold; one of each kind. */
+function stateTree(folder: string): string[] {
+  const names = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) =>
+      join(entry.parentPath, entry.name)
+        .slice(folder.length + 1)
+        .replace(/[.-]\d{19}(?=\.)/, ".<time>"),
+    );
+  return [...new Set(names)].sort();
+}
+
+/** The newest history entry of `dev`, without what belongs to the moment and the machine. */
+function lastHistory(folder: string): string {
+  const place = join(folder, "history/options/dev");
+  const [name = ""] = readdirSync(place)
+    .filter((entry) => entry.endsWith(".history.json"))
+    .sort()
+    .reverse();
+  return readFileSync(join(place, name), "utf8")
+    .replace(/"(startTime|endTime)":\d+/g, '"$1":0')
+    .replace(/"secure":"[^"]*"/g, '"secure":""')
+    .replace(/"pulumi\.env\.[^"]*":"[^"]*",/g, "");
+}

@@ -1,11 +1,16 @@
 /** Replays one recorded step: its state before, the real program, players as providers; notes all that happens. */
 
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { runDeployment } from "../../engine/deploy.ts";
 import type { DeploymentOptions, DeploymentResult, RunProgram } from "../../engine/deployment.ts";
 import type { EngineEvent } from "../../engine/events.ts";
 import { runProgram } from "../../engine/program.ts";
 import { ProviderError } from "../../engine/providers/provider.ts";
 import type { Snapshot } from "../../engine/resource.ts";
+import { openSecrets } from "../../engine/secrets.ts";
+import { createStateWriter } from "../../engine/state.ts";
 import type { PropertyMap, Value } from "../../engine/values.ts";
 import { isMap } from "../../engine/values.ts";
 import type { ReadCheckpoint } from "./replay-checkpoint.ts";
@@ -34,8 +39,8 @@ export interface Replay {
   players: Players;
   monitor: MonitorCall[];
   events: EngineEvent[];
-  /** What the state writer was given, in order. */
-  saves: Snapshot[];
+  /** The state file, read back and decrypted; undefined where none was written. */
+  written: ReadCheckpoint | undefined;
   /** Undefined where the process was killed. */
   result: DeploymentResult | undefined;
   root: string;
@@ -138,7 +143,10 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
   const stop = new AbortController();
   const terminate = new AbortController();
   const events: EngineEvent[] = [];
-  const saves: Snapshot[] = [];
+  const file = join(project.root, "state.json");
+  const secrets = await openSecrets(after.salt ?? "", { PULUMI_CONFIG_PASSPHRASE: passphrase });
+  const frame = { stack: after.stack, secrets };
+  const writer = createStateWriter({ path: file, compress: false }, frame, () => new Date());
   const listeners: MonitorListener[] = [];
   let killed: () => void = () => {};
   const kill = new Promise<undefined>((resolve) => {
@@ -175,15 +183,7 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
   try {
     const running = runDeployment(options, {
       snapshot: { resources: before.resources, pendingOperations: before.pendingOperations, metadata: before.metadata },
-      ...(options.dryRun
-        ? {}
-        : {
-            state: {
-              async save(current) {
-                saves.push(current());
-              },
-            },
-          }),
+      ...(options.dryRun ? {} : { state: writer }),
       providers: players.host,
       runProgram: listening,
       readStackOutputs: async (name) =>
@@ -196,10 +196,14 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
       now: () => new Date(),
     });
     const result = await Promise.race([running, kill]);
-    if (!result) {
+    const left = result ? undefined : await readFile(file, "utf8");
+    if (result) {
+      if (!options.dryRun) await writer.close(result.snapshot);
+    } else {
       terminate.abort();
       await running.catch(() => undefined);
     }
+    const text = left ?? (existsSync(file) ? await readFile(file, "utf8") : undefined);
     return {
       step,
       recorded,
@@ -210,7 +214,7 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
       players,
       monitor: listeners.flatMap((listener) => listener.calls),
       events,
-      saves,
+      written: text === undefined ? undefined : parseCheckpoint(text, passphrase),
       result,
       root: project.root,
     };

@@ -2,6 +2,7 @@
 import type { ResourceState } from "../../engine/resource.ts";
 import type { PropertyMap, Value } from "../../engine/values.ts";
 import { isMap } from "../../engine/values.ts";
+import type { ReadCheckpoint } from "./replay-checkpoint.ts";
 import type { Comparison } from "./replay-compare.ts";
 import { describe, differences, distance, plain } from "./replay-compare.ts";
 import type { PlayedCall } from "./replay-player.ts";
@@ -129,9 +130,8 @@ function references(state: ResourceState): string[] {
 
 /** The state afterwards: the same resources, each equal, listed with dependencies before dependents. */
 export function verifyState(replay: Replay): string[] {
-  const { options, after, result, saves, comparison } = replay;
-  const snapshot = result?.snapshot ?? saves.at(-1);
-  if (options.dryRun) return saves.length > 0 ? ["a preview wrote state"] : [];
+  const { options, after, written: snapshot, comparison } = replay;
+  if (options.dryRun) return snapshot ? ["a preview wrote state"] : [];
   if (!snapshot) return ["no state was written"];
   const problems: string[] = [];
   const free = [...snapshot.resources];
@@ -155,6 +155,9 @@ export function verifyState(replay: Replay): string[] {
   problems.push(...pending.map((difference) => `pending operations: ${describe(difference)}`));
   const metadata = differences(plain(after.metadata ?? {}), plain(snapshot.metadata ?? {}), comparison);
   problems.push(...metadata.map((difference) => `metadata: ${describe(difference)}`));
+  const frame = (state: ReadCheckpoint) =>
+    plain({ version: state.version, features: state.features, stack: state.stack, manifest: state.manifest, salt: state.salt });
+  problems.push(...differences(frame(after), frame(snapshot), comparison).map((difference) => `file: ${describe(difference)}`));
   const seen = new Set<string>();
   const known = new Set(snapshot.resources.map((state) => state.urn));
   for (const state of snapshot.resources) {
