@@ -1,0 +1,75 @@
+/** Asks a running supervisor, and starts one where there is none. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import net from "node:net";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type SupervisorFiles, SupervisorReply, type SupervisorRequest } from "./supervisor-files.ts";
+import { readHolder } from "./supervisor-lock.ts";
+import { lastLines, openLog } from "./supervisor-log.ts";
+
+/** Of the caller's environment only these reach the gateway: keys and passwords that lie there are none of its business. */
+const passedOn = [
+  "PATH",
+  "HOME",
+  "USER",
+  "LOGNAME",
+  "LANG",
+  "LC_ALL",
+  "TZ",
+  "TMPDIR",
+  "XDG_RUNTIME_DIR",
+  "HTTP_PROXY",
+  "HTTPS_PROXY",
+  "NO_PROXY",
+  "http_proxy",
+  "https_proxy",
+  "no_proxy",
+  "NODE_EXTRA_CA_CERTS",
+  "SSL_CERT_FILE",
+];
+
+/** Undefined where no supervisor runs. */
+export async function askSupervisor(files: SupervisorFiles, request: SupervisorRequest): Promise<SupervisorReply | undefined> {
+  if (!readHolder(files.lock)) return undefined;
+  process.chdir(files.runDirectory);
+  const socket = net.connect(files.socketName);
+  try {
+    await once(socket, "connect");
+  } catch {
+    return undefined;
+  }
+  socket.write(`${JSON.stringify(request)}\n`);
+  let text = "";
+  socket.setEncoding("utf8");
+  for await (const chunk of socket) text += chunk;
+  return text ? SupervisorReply.parse(JSON.parse(text)) : undefined;
+}
+
+/** Starts a supervisor in a session of its own, so that it outlives the terminal; resolves once it listens to requests. */
+export async function startSupervisor(files: SupervisorFiles, node: string): Promise<void> {
+  mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 });
+  const log = openLog(files.log);
+  const environment: NodeJS.ProcessEnv = {};
+  for (const name of passedOn) if (process.env[name] !== undefined) environment[name] = process.env[name];
+  const child = spawn(
+    node,
+    ["--disable-warning=ExperimentalWarning", join(import.meta.dirname, "supervisor-main.ts"), files.directory],
+    { detached: true, stdio: ["ignore", log.descriptor, log.descriptor], cwd: files.directory, env: environment },
+  );
+  let ended: string | undefined;
+  child.on("error", (error) => {
+    ended = error.message;
+  });
+  child.on("exit", (code, signal) => {
+    ended = signal ?? `exit code ${code}`;
+  });
+  child.unref();
+  const until = Date.now() + 15_000;
+  while (!ended && Date.now() < until) {
+    if (await askSupervisor(files, { command: "status" })) return;
+    await sleep(25);
+  }
+  throw new Error(`the supervisor did not start (${ended ?? "no answer in 15 s"})\n${lastLines(files.log, 10).join("\n")}`);
+}

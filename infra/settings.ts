@@ -1,0 +1,220 @@
+/** The settings of a stack: one schema, and the only reader of Pulumi's configuration. */
+import * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+import {
+  agentsSchema,
+  channelsSchema,
+  configSchema,
+  gatewaySchema,
+  idSchema,
+  memorySchema,
+  providerSchema,
+  stackSchema,
+} from "../gateway/config/schema.ts";
+import { describeIssues, type Fault, nearest } from "./settings-faults.ts";
+import { secretFaults, secretKeyPattern } from "./settings-secrets.ts";
+
+const stackShape = stackSchema.shape;
+const configShape = configSchema.shape;
+
+/** A short form in stack files: the id alone. */
+const modelEntry = (value: unknown): unknown => (typeof value === "string" ? { id: value } : value);
+const providerEntry = (value: unknown): unknown =>
+  isObject(value)
+    ? { api: "openai-completions", ...value, ...(Array.isArray(value.models) ? { models: value.models.map(modelEntry) } : {}) }
+    : value;
+
+const modelsSettings = z.strictObject({
+  default: z.string().min(1).optional().describe('the model that answers when a request names none: "provider/model"'),
+  fallbacks: z.array(z.string().min(1)).optional().describe("tried in this order when the default cannot answer"),
+  providers: z
+    .record(idSchema, z.preprocess(providerEntry, providerSchema))
+    .default({})
+    .describe("model servers by id; the key of one is the secret apiKey-<id>"),
+});
+
+/** Sections of the gateway's config, as it declares them; ours stand beside upstream's here and are put in their place when rendered. */
+export const settingsSchema = z.strictObject({
+  target: z.string().default("local").describe("where the stack is deployed"),
+  keepData: z.boolean().default(false).describe("`destroy` leaves the gateway's data folder"),
+  gateway: gatewaySchema.prefault({}).describe("the server"),
+  models: modelsSettings.prefault({}).describe("models and who serves them"),
+  agents: agentsSchema.optional(),
+  memory: memorySchema.optional(),
+  channels: channelsSchema.optional(),
+  cron: configShape.cron,
+  tools: configShape.tools,
+  ...stackShape,
+  logging: z
+    .strictObject({
+      level: z
+        .enum(["silent", "fatal", "error", "warn", "info", "debug", "trace"])
+        .optional()
+        .describe("the least that is logged"),
+      ...stackShape.logging.unwrap().shape,
+    })
+    .prefault({})
+    .describe("what is logged, and how"),
+});
+
+type ParsedSettings = z.output<typeof settingsSchema>;
+
+export interface Settings extends ParsedSettings {
+  /** What the user wrote, checked but without defaults: it is what gets rendered. */
+  written: { [section: string]: unknown };
+  /** Chosen by the user; otherwise one is made at random. */
+  gatewayToken: pulumi.Output<string> | undefined;
+  /** Values of apiKey-<provider> and token-<id>, by the setting's name. In clear: give them to Pulumi as secrets. */
+  secrets: { [key: string]: string };
+}
+
+/** One entry of the stack's configuration: objects are JSON text. */
+export interface RawSetting {
+  value: string;
+  secret: boolean;
+}
+
+/** @throws RunError, shown without a stack trace, that lists everything that is wrong */
+export function readSettings(targets: string[]): Settings {
+  const project = pulumi.getProject();
+  // The SDK does not tell which values were encrypted; the engine names them to the program in this variable.
+  const secretKeys = z.array(z.string()).parse(JSON.parse(process.env.PULUMI_CONFIG_SECRET_KEYS || "[]"));
+  const raw: { [key: string]: RawSetting } = {};
+  for (const [key, value] of Object.entries(pulumi.runtime.allConfig())) {
+    // Other namespaces belong to providers (`random:…`) and to Pulumi itself.
+    if (key.startsWith(`${project}:`)) raw[key.slice(project.length + 1)] = { value, secret: secretKeys.includes(key) };
+  }
+  const { settings, faults } = parseSettings(raw, targets);
+  if (settings)
+    return {
+      ...settings,
+      gatewayToken: settings.secrets.gatewayToken ? pulumi.secret(settings.secrets.gatewayToken) : undefined,
+    };
+  const file = `stacks/Pulumi.${pulumi.getStack()}.yaml`;
+  const lines = faults.map(({ path, message }) => `  ${project}:${path}: ${message}`);
+  throw new pulumi.RunError(
+    `${file}: ${faults.length === 1 ? "one setting is" : `${faults.length} settings are`} wrong\n${lines.join("\n")}`,
+  );
+}
+
+export type CheckedSettings = Omit<Settings, "gatewayToken">;
+
+/** Pure: all that is wrong at once, or the settings. */
+export function parseSettings(
+  raw: { [key: string]: RawSetting },
+  targets: string[],
+): { settings?: CheckedSettings; faults: Fault[] } {
+  const written: { [section: string]: unknown } = {};
+  const secrets: { [key: string]: string } = {};
+  const faults: Fault[] = [];
+  for (const [key, { value, secret }] of Object.entries(raw)) {
+    if (secretKeyPattern.test(key)) {
+      faults.push(...secretFaults(key, value, secret));
+      secrets[key] = value;
+    } else if (secret) {
+      const fix = "keep only the secret itself as a secret, in a key of its own: gatewayToken, apiKey-<provider> or token-<id>";
+      faults.push({ path: key, message: `is a secret, or holds one, but this setting is written to openclaw.json; ${fix}` });
+    } else {
+      written[key] = decode(value);
+    }
+  }
+  const parsed = settingsSchema.safeParse(written);
+  if (!parsed.success) faults.push(...describeIssues(parsed.error.issues, written));
+  else faults.push(...crossChecks(parsed.data, written, secrets, targets));
+  if (!parsed.success || faults.length > 0) return { faults };
+  return { settings: { ...parsed.data, written, secrets }, faults };
+}
+
+/** What no single field can see. */
+function crossChecks(
+  settings: ParsedSettings,
+  written: { [section: string]: unknown },
+  secrets: { [key: string]: string },
+  targets: string[],
+): Fault[] {
+  const faults: Fault[] = [];
+  const fault = (path: string, message: string): number => faults.push({ path, message });
+  if (!targets.includes(settings.target))
+    fault(
+      "target",
+      `there is no target "${settings.target}"${nearest(settings.target, targets)}; targets: ${targets.join(", ")}`,
+    );
+  const providers = Object.keys(settings.models.providers);
+  if (providers.length === 0 && !settings.demo.enabled) {
+    fault(
+      "models.providers",
+      "no model server is configured: add one, or answer with a demonstration text by demo.enabled: true",
+    );
+  }
+  for (const [id, provider] of Object.entries(settings.models.providers)) {
+    if ("apiKey" in provider && typeof provider.apiKey === "string") {
+      fault(
+        `models.providers.${id}.apiKey`,
+        `a key in clear; remove the line and run: npm run config -- set --secret apiKey-${id}`,
+      );
+    }
+    if ("apiKey" in provider && provider.apiKey && secrets[`apiKey-${id}`]) {
+      fault(`models.providers.${id}.apiKey`, `there is a secret apiKey-${id} too: keep one of them`);
+    }
+  }
+  for (const key of Object.keys(secrets)) {
+    const provider = /^apiKey-(.*)$/.exec(key)?.[1];
+    if (provider !== undefined && !providers.includes(provider)) {
+      fault(
+        key,
+        `there is no models.providers.${provider}${nearest(provider, providers)}; remove it: npm run config -- rm ${key}`,
+      );
+    }
+    const token = /^token-(.*)$/.exec(key)?.[1];
+    if (token !== undefined && !settings.tokens.some(({ id }) => id === token))
+      fault(key, `there is no entry with id ${token} in tokens`);
+  }
+  for (const [name, secret] of [
+    ["token", settings.gateway.auth.token],
+    ["password", settings.gateway.auth.password],
+  ] as const) {
+    if (typeof secret === "string") {
+      fault(`gateway.auth.${name}`, `a ${name} in clear; remove the line and run: npm run config -- set --secret gatewayToken`);
+    }
+  }
+  if (settings.gateway.bind === "custom" && !settings.gateway.customBindHost) {
+    fault("gateway.customBindHost", "gateway.bind is custom: name the address here");
+  }
+  const defaultProvider = settings.models.default?.split("/")[0];
+  if (
+    settings.models.default?.includes("/") &&
+    defaultProvider &&
+    providers.length > 0 &&
+    !providers.includes(defaultProvider)
+  ) {
+    // A served id may itself hold a slash (Qwen/Qwen3), so only a default that no listed model carries is wrong.
+    const served = Object.values(settings.models.providers).flatMap((provider) =>
+      "models" in provider ? provider.models.map((model) => model.id) : [],
+    );
+    if (!served.includes(settings.models.default)) {
+      fault("models.default", `there is no provider "${defaultProvider}"${nearest(defaultProvider, providers)}`);
+    }
+  }
+  if (
+    settings.models.default &&
+    isObject(written.agents) &&
+    isObject(written.agents.defaults) &&
+    "model" in written.agents.defaults
+  ) {
+    fault("models.default", "agents.defaults.model says the same: keep one of them");
+  }
+  return faults;
+}
+
+/** Pulumi hands objects, numbers and booleans over as text. */
+function decode(value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value;
+  }
+}
+
+function isObject(value: unknown): value is { [key: string]: unknown } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

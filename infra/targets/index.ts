@@ -1,0 +1,9 @@
+/** The table of targets. */
+import { deployLocal } from "./local.ts";
+import type { Target } from "./target.ts";
+
+export const targets = { local: deployLocal } satisfies { [kind: string]: Target };
+
+export function findTarget(kind: string): Target | undefined {
+  return Object.entries(targets).find(([name]) => name === kind)?.[1];
+}
