@@ -1,0 +1,134 @@
+// From file and environment to a checked config: read, move older keys, check the shape, check the rules, read the secrets.
+import { dirname } from "node:path";
+import { ConfigError, type Fault, type Path } from "./faults.ts";
+import { migrate } from "./migrate.ts";
+import { type Environment, findPlaces } from "./places.ts";
+import { readConfigFile, type Source } from "./read.ts";
+import { checkRules, isUnconfigured, stackOf } from "./rules.ts";
+import { type Config, configSchema, type StackConfig } from "./schema.ts";
+import { createSecrets, type Secrets } from "./secrets.ts";
+
+export interface LoadOptions {
+  readonly env: Environment;
+  /** `--config`; else OPENCLAW_CONFIG_PATH, else the state folder's openclaw.json. */
+  readonly path?: string | undefined;
+  /** Start with the demonstration where nothing is configured. */
+  readonly allowUnconfigured?: boolean | undefined;
+  /** Check the file alone: references are not read, since the machine that checks may not have them. */
+  readonly withoutSecrets?: boolean | undefined;
+}
+
+export interface Loaded {
+  readonly path: string;
+  readonly stateDir: string;
+  readonly config: Config;
+  /** Our block of the config. */
+  readonly stack: StackConfig;
+  readonly secrets: Secrets;
+  /** sha256 of the file's bytes, in hex; empty where there is no file. */
+  readonly hash: string;
+  /** What was read from an older place, what is accepted but not in force. */
+  readonly notes: readonly string[];
+  /** The config and what it includes. */
+  readonly files: readonly string[];
+  readonly unconfigured: boolean;
+}
+
+/** Throws ConfigError with every fault of the file. */
+export async function loadConfig(options: LoadOptions): Promise<Loaded> {
+  const { env } = options;
+  const places = findPlaces(env, options.path);
+  const path = places.configPath;
+  const allowUnconfigured = options.allowUnconfigured || /^(1|true|yes|on)$/i.test(env.OPENCLAW_ALLOW_UNCONFIGURED ?? "");
+  const read = await readConfigFile(path, env);
+  const fail = async (faults: readonly Fault[]): Promise<never> => {
+    throw new ConfigError(path, await placed(faults, read.sources));
+  };
+  if (!read.exists && !allowUnconfigured) return fail([unconfigured(`${path} does not exist`)]);
+  if (read.faults.some((fault) => fault.path.length === 0)) return fail(read.faults);
+
+  const migrated = migrate(read.value, env);
+  const atOrigin = (fault: Fault): Fault => {
+    const { path: from, origin } = migrated.origin(fault.path);
+    return { ...fault, path: from, origin: fault.origin ?? origin };
+  };
+  const parsed = configSchema.safeParse(migrated.value, { reportInput: false });
+  const early = [...read.faults, ...migrated.faults];
+  if (!parsed.success) {
+    const { explain } = await import("./explain.ts");
+    return fail([...early, ...explain(parsed.error.issues, migrated.value, configSchema).map(atOrigin)]);
+  }
+  const config = parsed.data;
+  const { secrets, faults: secretFaults } = await createSecrets(options.withoutSecrets ? {} : config, {
+    providers: config.secrets.providers,
+    env,
+    home: places.home,
+    folder: dirname(path),
+  });
+  const faults = [...early, ...[...checkRules(config), ...secretFaults].map(atOrigin)];
+  const nothing = isUnconfigured(config);
+  if (nothing && !allowUnconfigured) faults.push(unconfigured("no model provider is configured"));
+  if (faults.length > 0) return fail(faults);
+  return {
+    path,
+    stateDir: places.stateDir,
+    config,
+    stack: stackOf(config),
+    secrets,
+    hash: read.hash,
+    notes: [...migrated.notes, ...notInForce(config)],
+    files: read.exists ? [...new Set([path, ...read.sources.map((source) => source.file)])] : [path],
+    unconfigured: nothing,
+  };
+}
+
+const unconfigured = (problem: string): Fault => ({
+  path: [],
+  problem,
+  fix:
+    "Add a provider under models.providers: { local: { baseUrl: \"http://127.0.0.1:11434/v1\", models: [{ id: \"…\" }] } }, " +
+    "or start with --allow-unconfigured (OPENCLAW_ALLOW_UNCONFIGURED=1) for the demonstration.",
+});
+
+/** Settings that this version reads and checks without acting on them: said, never passed over. */
+function notInForce(config: Config): string[] {
+  const stack = stackOf(config);
+  const set: [string, unknown][] = [
+    ["rateLimit", stack.rateLimit],
+    ["cache", stack.cache?.enabled || undefined],
+    ["cluster", stack.cluster],
+    ["workers", stack.workers === 1 ? undefined : stack.workers],
+    ["tasks", stack.tasks],
+    ["nodes", stack.nodes],
+    ["websocket", stack.websocket],
+    ["logging.file", stack.logging.file],
+    ["tokens[].limits", stack.tokens.find((token) => token.limits)],
+  ];
+  const accepted = [
+    ...set.filter(([, value]) => value !== undefined).map(([name]) => `openclaw-stack ${name}`),
+    ...(config.gateway.auth.rateLimit ? ["gateway.auth.rateLimit"] : []),
+    ...(config.channels && Object.keys(config.channels).length > 0 ? ["channels"] : []),
+    ...(config.cron?.enabled ? ["cron"] : []),
+  ];
+  return accepted.length > 0 ? [`checked, but not in force in this version: ${accepted.join(", ")}`] : [];
+}
+
+/** Adds file, line and column to each fault. */
+async function placed(faults: readonly Fault[], sources: readonly Source[]): Promise<Fault[]> {
+  const { locate } = await import("./locate.ts");
+  return Promise.all(
+    faults.map(async (fault) => {
+      if (fault.line !== undefined || fault.path.length === 0 || fault.origin) return fault;
+      const covering = sources.filter((source) => startsWith(fault.path, source.mount)).sort((a, b) => b.mount.length - a.mount.length);
+      for (const source of covering) {
+        const relative = fault.path.slice(source.mount.length);
+        const position = await locate(source.file, source.text, relative);
+        if (position) return { ...fault, file: source.file, ...position };
+      }
+      return fault;
+    }),
+  );
+}
+
+const startsWith = (path: Path, prefix: Path): boolean => prefix.every((part, index) => path[index] === part);
+

@@ -1,0 +1,175 @@
+// One exchange with an upstream over undici's dispatch: phases and their timeouts, errors by table, truthful ends, back-pressure.
+import type { Dispatcher } from "undici";
+import type { Timeouts } from "../config/stack.ts";
+import { type ErrorCode, GatewayError, systemCode } from "../errors.ts";
+import type { CallHandle, CallSink } from "./provider.ts";
+
+export interface Exchange {
+  readonly handler: Dispatcher.DispatchHandler;
+  readonly handle: CallHandle;
+  /** dispatch itself threw: the connections are closed, or the request cannot be written. */
+  refuse(error: unknown): void;
+}
+
+const maxErrorBytes = 64 * 1024;
+/** Enough of a stream's end to hold its last event with usage, and the terminator. */
+const tailBytes = 4096;
+
+export function createExchange(providerId: string, stream: boolean, timeouts: Timeouts, sink: CallSink): Exchange {
+  let controller: Dispatcher.DispatchController | undefined;
+  let done = false;
+  let status = 0;
+  let retryAfter: string | undefined;
+  let closeDelimited = false;
+  let started = false;
+  const errorChunks: Buffer[] = [];
+  let errorBytes = 0;
+  let tail: Buffer[] = [];
+  let tailSize = 0;
+  let phase = stream ? "response headers" : "answer";
+  let phaseMs = stream ? timeouts.headersMs : timeouts.totalMs;
+  let phaseTimer: NodeJS.Timeout | undefined;
+  const total = setTimeout(expire, timeouts.totalMs, "the whole answer", timeouts.totalMs);
+  const armPhase = (name: string, limitMs: number): void => {
+    clearTimeout(phaseTimer);
+    phase = name;
+    phaseMs = limitMs;
+    phaseTimer = setTimeout(() => expire(phase, phaseMs), limitMs);
+  };
+  if (stream) armPhase(phase, timeouts.connectMs + timeouts.headersMs);
+
+  function expire(what: string, limitMs: number): void {
+    finish(new GatewayError("upstream_timeout", `provider ${providerId} did not send ${what} within ${limitMs} ms`));
+  }
+
+  /** Ends the exchange once; an error also drops the connection. */
+  function finish(error?: GatewayError): void {
+    if (done) return;
+    done = true;
+    clearTimeout(total);
+    clearTimeout(phaseTimer);
+    if (!error) return sink.end();
+    controller?.abort(error);
+    sink.fail(error);
+  }
+
+  function keepTail(chunk: Buffer): void {
+    tail.push(chunk);
+    tailSize += chunk.length;
+    if (tailSize > 4 * tailBytes) {
+      tail = [Buffer.from(Buffer.concat(tail).subarray(-tailBytes))];
+      tailSize = tailBytes;
+    }
+  }
+
+  const handler: Dispatcher.DispatchHandler = {
+    onRequestStart(current) {
+      controller = current;
+      if (done) current.abort(new Error("the client left"));
+    },
+    onResponseStart(_, code, headers) {
+      if (done || code < 200) return;
+      status = code;
+      retryAfter = headerText(headers["retry-after"]);
+      if (code >= 300) return;
+      closeDelimited = headers["content-length"] === undefined && headers["transfer-encoding"] === undefined;
+      started = true;
+      if (stream) armPhase("the first token", timeouts.firstTokenMs);
+      const length = headerText(headers["content-length"]);
+      sink.head(headerText(headers["content-type"]) ?? "application/json", length === undefined ? undefined : Number(length));
+    },
+    onResponseData(current, chunk) {
+      if (done) return;
+      if (status >= 300) {
+        errorBytes += chunk.length;
+        if (errorBytes <= maxErrorBytes) errorChunks.push(chunk);
+        else finish(upstreamError(providerId, status, undefined, retryAfter));
+        return;
+      }
+      if (stream) {
+        keepTail(chunk);
+        if (phase === "the first token") armPhase("the next token", timeouts.betweenTokensMs);
+        else phaseTimer?.refresh();
+      }
+      if (!sink.data(chunk)) {
+        // A slow reader is not the upstream's silence.
+        clearTimeout(phaseTimer);
+        current.pause();
+      }
+    },
+    onResponseEnd() {
+      if (done) return;
+      if (!started) return finish(upstreamError(providerId, status, Buffer.concat(errorChunks), retryAfter));
+      if (stream && closeDelimited && !isComplete(Buffer.concat(tail))) {
+        return finish(new GatewayError("upstream_cut", `provider ${providerId} ended the stream in the middle`));
+      }
+      finish();
+    },
+    onResponseError(_, error) {
+      finish(connectionError(providerId, error, started));
+    },
+  };
+
+  return {
+    handler,
+    handle: {
+      abort() {
+        if (done) return;
+        done = true;
+        clearTimeout(total);
+        clearTimeout(phaseTimer);
+        controller?.abort(new Error("the client left"));
+      },
+      resume() {
+        if (done || !controller?.paused) return;
+        if (stream) armPhase("the next token", timeouts.betweenTokensMs);
+        controller.resume();
+      },
+    },
+    refuse: (error) => finish(connectionError(providerId, error, false)),
+  };
+}
+
+function headerText(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** A stream whose end the connection does not mark must bring its own terminator. */
+function isComplete(tail: Buffer): boolean {
+  const text = tail.subarray(-tailBytes).toString("utf8");
+  return text.includes("[DONE]") || /"finish_reason":\s*"/.test(text);
+}
+
+const unreachable = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
+const malformed = new Set(["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_EXCEEDED_MAX_SIZE"]);
+
+function connectionError(providerId: string, error: unknown, started: boolean): GatewayError {
+  const code = systemCode(error);
+  const say = (kind: ErrorCode, text: string): GatewayError => new GatewayError(kind, `provider ${providerId} ${text}`, { cause: error });
+  if (code === "UND_ERR_CONNECT_TIMEOUT") return say("upstream_timeout", "cannot be connected to in time");
+  if (unreachable.has(code)) return say("upstream_unreachable", `cannot be reached (${code})`);
+  if (malformed.has(code) || code.startsWith("HPE_")) return say("upstream_malformed", "sent an answer that cannot be read");
+  return started ? say("upstream_cut", "broke off in the middle of the answer") : say("upstream_failed", "closed the connection without an answer");
+}
+
+/** What an upstream's error status means to the client. Its 401 is about the gateway's key, not about the client's token. */
+function upstreamError(providerId: string, status: number, body: Buffer | undefined, retryAfter: string | undefined): GatewayError {
+  if (status === 401 || status === 403) return new GatewayError("upstream_auth", `provider ${providerId} refused the gateway's key (${status})`);
+  if (status === 429) {
+    return new GatewayError("upstream_rate_limited", `provider ${providerId} is over its rate limit`, retryAfter ? { retryAfter } : {});
+  }
+  if (status >= 500 || status < 400) return new GatewayError("upstream_failed", `provider ${providerId} answered ${status}`);
+  const shape = body && isErrorShape(body) ? { body } : {};
+  return new GatewayError("upstream_rejected", `provider ${providerId} refused the request (${status})`, { status, ...shape });
+}
+
+/** OpenAI's own shape is passed on as it is: it names the field that is wrong. */
+function isErrorShape(body: Buffer): boolean {
+  try {
+    const value: unknown = JSON.parse(body.toString("utf8"));
+    if (typeof value !== "object" || value === null || !("error" in value)) return false;
+    return typeof value.error === "object" && value.error !== null && "message" in value.error && typeof value.error.message === "string";
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,75 @@
+// The interface between the router and a provider kind: calls go out as bytes and come back as events.
+import type { Dispatcher } from "undici";
+import type { z } from "zod";
+import type { Timeouts } from "../config/stack.ts";
+import type { GatewayError } from "../errors.ts";
+
+/** What is sent to a model server. */
+export interface ModelCall {
+  /** The client's API; each provider kind says in `apis` which ones it speaks. */
+  readonly api: ClientApi;
+  /** The model's id as the upstream knows it. */
+  readonly model: string;
+  /** The request as the client sent it, with the model's name already rewritten. */
+  readonly body: Buffer;
+  readonly stream: boolean;
+  readonly requestId: string;
+  readonly traceparent: string | undefined;
+}
+
+export type ClientApi = "chat-completions";
+
+/**
+ * Receives the answer. After `end` or `fail` nothing more is called, and after `CallHandle.abort` nothing at all.
+ */
+export interface CallSink {
+  /** Once, before any data. Only successful answers get here: errors of the upstream arrive at `fail`. */
+  head(contentType: string, contentLength: number | undefined): void;
+  /** False asks the provider to hold back until `CallHandle.resume`. */
+  data(chunk: Buffer): boolean;
+  end(): void;
+  fail(error: GatewayError): void;
+}
+
+export interface CallHandle {
+  /** Drops the upstream connection at once, in every phase. */
+  abort(): void;
+  resume(): void;
+}
+
+export interface Provider {
+  readonly id: string;
+  readonly kind: string;
+  readonly models: readonly ModelEntry[];
+  readonly apis: readonly ClientApi[];
+  call(call: ModelCall, sink: CallSink): CallHandle;
+  /** Ids that the upstream serves now. Rejects with a GatewayError when it does not answer. */
+  listServed(timeoutMs: number): Promise<readonly string[]>;
+  /** No new calls; those under way may finish. */
+  close(): Promise<void>;
+}
+
+export interface ModelEntry {
+  readonly id: string;
+  readonly name?: string | undefined;
+  readonly input?: readonly string[] | undefined;
+  readonly contextWindow?: number | undefined;
+  readonly maxTokens?: number | undefined;
+}
+
+export interface ProviderDeps {
+  readonly timeouts: Timeouts;
+  /** The current value of a secret; asked for at each call, so that a changed file takes effect. */
+  readonly secret: (input: SecretValue) => string;
+  /** Loaded only when a kind needs the network. */
+  readonly openConnections: (connectTimeoutMs: number) => Promise<Dispatcher>;
+  readonly version: string;
+}
+
+type SecretValue = string | { readonly source: string; readonly provider: string; readonly id: string };
+
+/** One provider kind: its options (for the config schema) and how to make one. */
+export interface ProviderKind<Options extends z.ZodType = z.ZodType> {
+  readonly options: Options;
+  readonly create: (id: string, options: z.output<Options>, deps: ProviderDeps) => Promise<Provider>;
+}

@@ -1,0 +1,137 @@
+// Which provider answers for a model's name: exact provider/id, exact served id, alias, then a unique suffix or short name.
+import { nearest } from "../config/nearest.ts";
+import { GatewayError } from "../errors.ts";
+import type { ModelEntry, Provider } from "./provider.ts";
+
+export interface Route {
+  readonly provider: Provider;
+  /** The id as the upstream knows it. */
+  readonly model: string;
+  /** Set when the name was completed: the client is told in a header, the log once. */
+  readonly note?: string;
+}
+
+export interface Router {
+  /** Throws GatewayError `model_not_found` or `model_ambiguous`, which name the nearest. */
+  resolve(name: string): Route;
+  /** What answers when a request names no model: the configured default, else the only model there is. */
+  readonly defaultRoute: Route | undefined;
+  readonly fallbacks: readonly Route[];
+  list(): readonly ListedModel[];
+  find(name: string): ListedModel | undefined;
+  /** Ids that a provider was just seen to serve: they can be asked for too. */
+  learn(providerId: string, served: readonly string[]): void;
+}
+
+export interface ListedModel extends ModelEntry {
+  readonly provider: string;
+}
+
+interface Options {
+  readonly providers: readonly Provider[];
+  readonly primary: string | undefined;
+  readonly fallbacks: readonly string[];
+  /** alias -> "provider/id". */
+  readonly aliases: ReadonlyMap<string, string>;
+}
+
+export function createRouter(options: Options): Router {
+  const { providers, aliases } = options;
+  const served = new Map<string, readonly string[]>();
+  /** What the config lists is what is offered; a provider without a list offers what it serves. */
+  const idsOf = (provider: Provider): string[] =>
+    provider.models.length > 0 ? provider.models.map((model) => model.id) : [...new Set(served.get(provider.id))];
+  const all = (): Route[] => providers.flatMap((provider) => idsOf(provider).map((model) => ({ provider, model })));
+  const fullName = (route: Route): string => `${route.provider.id}/${route.model}`;
+
+  function only(found: Route[], name: string): Route | undefined {
+    if (found.length < 2) return found[0];
+    throw new GatewayError("model_ambiguous", `The model ${quote(name)} is offered more than once: ask for ${list(found.map(fullName))}.`, { param: "model" });
+  }
+
+  /** An id that the upstream lists in a longer form is asked for in that form ("llama3.2" is served as "llama3.2:latest"). */
+  function asServed(route: Route): Route {
+    const ids = served.get(route.provider.id) ?? [];
+    if (ids.length === 0 || ids.includes(route.model)) return route;
+    const [longer, second] = ids.filter((model) => isShortFor(route.model, { provider: route.provider, model }));
+    if (longer === undefined || second !== undefined) return route;
+    return { ...route, model: longer, note: `${quote(route.model)} is served as ${quote(longer)}` };
+  }
+
+  const resolve = (name: string): Route => asServed(lookUp(name));
+
+  function lookUp(name: string): Route {
+    const routes = all();
+    const exact = routes.find((route) => fullName(route) === name) ?? only(routes.filter((route) => route.model === name), name);
+    if (exact) return exact;
+    const alias = aliases.get(name);
+    if (alias !== undefined && alias !== name) return lookUp(alias);
+    const short = only(routes.filter((route) => isShortFor(name, route)), name);
+    if (short) return { ...short, note: `${quote(name)} is taken for ${fullName(short)}` };
+    const open = openProvider(name);
+    if (open) return open;
+    const known = [...routes.map(fullName), ...aliases.keys()];
+    const near = nearest(name, [...known, ...routes.map((route) => route.model)]);
+    const hint = near ? ` Did you mean ${quote(near)}?` : known.length > 0 ? ` There is ${list(known.slice(0, 10))}.` : "";
+    throw new GatewayError("model_not_found", `The model ${quote(name)} does not exist here.${hint}`, { param: "model" });
+  }
+
+  /** A provider without a list of models, whose own list is not known either, is asked for whatever comes after its name. */
+  function openProvider(name: string): Route | undefined {
+    for (const provider of providers) {
+      const prefix = `${provider.id}/`;
+      if (name.startsWith(prefix) && name.length > prefix.length && idsOf(provider).length === 0) {
+        return { provider, model: name.slice(prefix.length) };
+      }
+    }
+    return undefined;
+  }
+
+  const tryResolve = (name: string): Route | undefined => {
+    try {
+      return resolve(name);
+    } catch {
+      return undefined;
+    }
+  };
+
+  return {
+    resolve,
+    get defaultRoute() {
+      if (options.primary !== undefined) return tryResolve(options.primary);
+      const [first, second] = all();
+      return first && !second ? asServed(first) : undefined;
+    },
+    get fallbacks() {
+      return options.fallbacks.flatMap((name) => tryResolve(name) ?? []);
+    },
+    list: () =>
+      providers.flatMap((provider) =>
+        idsOf(provider).map((id) => ({ ...provider.models.find((model) => model.id === id), id: `${provider.id}/${id}`, provider: provider.id })),
+      ),
+    find(name) {
+      const route = tryResolve(name);
+      if (!route) return undefined;
+      const entry = route.provider.models.find((model) => model.id === route.model);
+      return { ...entry, id: fullName(route), provider: route.provider.id };
+    },
+    learn: (providerId, ids) => {
+      served.set(providerId, ids);
+    },
+  };
+}
+
+/** "vllm-local/Qwen3.5-35B" for Qwen/Qwen3.5-35B-A3B-FP8 of vllm-local: the last part of the id, or its beginning up to a separator. */
+function isShortFor(name: string, route: Route): boolean {
+  const prefix = `${route.provider.id}/`;
+  const wanted = (name.startsWith(prefix) ? name.slice(prefix.length) : name).toLowerCase();
+  if (wanted.length < 2) return false;
+  const id = route.model.toLowerCase();
+  const last = id.slice(id.lastIndexOf("/") + 1);
+  if (last === wanted || id.endsWith(`/${wanted}`)) return true;
+  const start = id.startsWith(wanted) ? id : last.startsWith(wanted) ? last : undefined;
+  return start !== undefined && /^[-:@_.]/.test(start.slice(wanted.length));
+}
+
+const quote = (name: string): string => JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name);
+const list = (names: readonly string[]): string => names.map(quote).join(", ");

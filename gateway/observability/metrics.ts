@@ -1,0 +1,57 @@
+// Every metric of the gateway, declared once.
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { createRegistry } from "./registry.ts";
+
+const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+const fine = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+export function createMetrics(version: string) {
+  const registry = createRegistry();
+  const { counter, gauge, histogram } = registry;
+  const metrics = {
+    registry,
+    connections: counter("openclaw_gateway_connections_total", "Connections that clients opened"),
+    connectionsActive: gauge("openclaw_gateway_connections_active", "Connections of clients that are open"),
+    connectionsFailed: counter("openclaw_gateway_connections_failed_total", "Connections and requests refused before they were served", ["reason"]),
+    httpRequests: counter("openclaw_http_requests_total", "Requests answered, by route and status", ["route", "status"]),
+    httpDuration: histogram("openclaw_http_request_duration_seconds", "From the request's headers to the end of the answer", seconds, ["route"]),
+    overhead: histogram("openclaw_gateway_overhead_seconds", "Time that the gateway itself spent before it asked the upstream", fine),
+    llmRequests: counter("openclaw_llm_requests_total", "Calls of models, by outcome", ["provider", "model", "outcome"]),
+    llmTokens: counter("openclaw_llm_tokens_total", "Tokens that upstreams reported", ["provider", "model", "direction"]),
+    llmLatency: histogram("openclaw_llm_latency_seconds", "Whole calls of models", seconds, ["provider", "model"]),
+    modelCallDuration: histogram("openclaw_model_call_duration_seconds", "Whole calls of models, by provider", seconds, ["provider"]),
+    firstToken: histogram("openclaw_llm_time_to_first_token_seconds", "From the call to the first bytes of the answer", seconds, ["provider", "model"]),
+    llmActive: gauge("openclaw_llm_requests_active", "Calls of models under way", ["provider"]),
+    cancellations: counter("openclaw_llm_cancellations_total", "Calls given up because the client left", ["provider"]),
+    failovers: counter("openclaw_model_failover_total", "Calls that went on to another upstream", ["reason"]),
+    upstreamUp: gauge("openclaw_upstream_up", "1 when the provider answered the last look at it", ["provider"]),
+    configReloads: counter("openclaw_config_reloads_total", "Changes of the config, by what came of them", ["result"]),
+    configGeneration: gauge("openclaw_config_generation", "Grows with each config that was applied"),
+    configValid: gauge("openclaw_config_valid", "0 while the file on disk is invalid and an older config is in force"),
+    restartPending: gauge("openclaw_config_restart_pending", "1 while a changed setting waits for a restart"),
+    secretReloads: counter("openclaw_secret_reloads_total", "Changes of secret files, by what came of them", ["result"]),
+    draining: gauge("openclaw_gateway_draining", "1 while the gateway finishes its last requests"),
+  };
+  gauge("openclaw_build_info", "Always 1", ["version"]).set(1, version);
+  processMetrics(gauge);
+  return metrics;
+}
+
+function processMetrics(gauge: ReturnType<typeof createRegistry>["gauge"]): void {
+  gauge("process_start_time_seconds", "Start of the process").set(Math.round((Date.now() - process.uptime() * 1000) / 1000));
+  gauge("process_cpu_seconds_total", "Processor time used", [], () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  });
+  gauge("process_resident_memory_bytes", "Memory in use", [], () => process.memoryUsage.rss());
+  gauge("nodejs_heap_size_used_bytes", "JavaScript heap in use", [], () => process.memoryUsage().heapUsed);
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  gauge("nodejs_eventloop_lag_p99_seconds", "Delay of the event loop since the last scrape", [], () => {
+    const value = delay.percentile(99) / 1e9;
+    delay.reset();
+    return Number.isFinite(value) ? value : 0;
+  });
+}

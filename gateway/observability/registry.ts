@@ -1,0 +1,115 @@
+// Counters, gauges and histograms in Prometheus' text format, with a bound on their label sets.
+
+export interface Counter {
+  add(amount?: number, ...labels: readonly string[]): void;
+}
+export interface Gauge extends Counter {
+  set(value: number, ...labels: readonly string[]): void;
+}
+export interface Histogram {
+  observe(value: number, ...labels: readonly string[]): void;
+}
+
+export interface Registry {
+  counter(name: string, help: string, labels?: readonly string[]): Counter;
+  gauge(name: string, help: string, labels?: readonly string[], collect?: () => number): Gauge;
+  histogram(name: string, help: string, buckets: readonly number[], labels?: readonly string[]): Histogram;
+  names(): readonly string[];
+  /** The exposition text, metric by metric, so that the caller may pause between them. */
+  render(): Generator<string>;
+}
+
+/** Labels come from configs and bounded lists; beyond this many sets a metric counts into "other". */
+const maxSeries = 2000;
+
+export function createRegistry(): Registry {
+  const metrics = new Map<string, () => string>();
+  const add = (name: string, type: string, help: string, body: () => string): void => {
+    if (metrics.has(name)) throw new Error(`metric ${name} is declared twice`);
+    metrics.set(name, () => `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${body()}`);
+  };
+
+  function values(name: string, labels: readonly string[]) {
+    const series = createSeries(labels, () => ({ value: 0 }));
+    if (labels.length === 0) series.of([]);
+    return { series, body: () => series.map((key, entry) => `${name}${key} ${number(entry.value)}\n`) };
+  }
+
+  return {
+    counter(name, help, labels = []) {
+      const { series, body } = values(name, labels);
+      add(name, "counter", help, body);
+      return {
+        add: (amount = 1, ...at) => {
+          series.of(at).value += amount;
+        },
+      };
+    },
+    gauge(name, help, labels = [], collect) {
+      const { series, body } = values(name, labels);
+      add(name, "gauge", help, () => {
+        if (collect) series.of([]).value = collect();
+        return body();
+      });
+      return {
+        add: (amount = 1, ...at) => {
+          series.of(at).value += amount;
+        },
+        set: (value, ...at) => {
+          series.of(at).value = value;
+        },
+      };
+    },
+    histogram(name, help, buckets, labels = []) {
+      const series = createSeries(labels, () => ({ counts: new Array<number>(buckets.length + 1).fill(0), sum: 0 }));
+      add(name, "histogram", help, () =>
+        series.map((key, { counts, sum }) => {
+          const open = key === "" ? "{" : `${key.slice(0, -1)},`;
+          let total = 0;
+          const lines = counts.map((count, index) => {
+            total += count;
+            return `${name}_bucket${open}le="${index < buckets.length ? buckets[index] : "+Inf"}"} ${total}\n`;
+          });
+          return `${lines.join("")}${name}_sum${key} ${number(sum)}\n${name}_count${key} ${total}\n`;
+        }),
+      );
+      return {
+        observe(value, ...at) {
+          const entry = series.of(at);
+          let index = 0;
+          while (index < buckets.length && value > (buckets[index] ?? 0)) index += 1;
+          entry.counts[index] = (entry.counts[index] ?? 0) + 1;
+          entry.sum += value;
+        },
+      };
+    },
+    names: () => [...metrics.keys()],
+    *render() {
+      for (const text of metrics.values()) yield text();
+    },
+  };
+}
+
+function createSeries<Entry>(labels: readonly string[], make: () => Entry) {
+  const entries = new Map<string, { key: string; entry: Entry }>();
+  return {
+    of(values: readonly string[]): Entry {
+      const at = values.length === 1 ? (values[0] ?? "") : values.join("\0");
+      const found = entries.get(at);
+      if (found) return found.entry;
+      if (entries.size >= maxSeries && !values.every((value) => value === "other")) return this.of(labels.map(() => "other"));
+      const pairs = labels.map((label, index) => `${label}="${escape(values[index] ?? "")}"`);
+      const made = { key: pairs.length > 0 ? `{${pairs.join(",")}}` : "", entry: make() };
+      entries.set(at, made);
+      return made.entry;
+    },
+    map(line: (key: string, entry: Entry) => string): string {
+      let text = "";
+      for (const { key, entry } of entries.values()) text += line(key, entry);
+      return text;
+    },
+  };
+}
+
+const escape = (value: string): string => value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
+const number = (value: number): string => (Number.isFinite(value) ? String(value) : value > 0 ? "+Inf" : "NaN");
