@@ -197,7 +197,13 @@ export type ProviderErrorCode = "unimplemented" | "invalid" | "failed" | "partia
 export class ProviderError extends Error {
   readonly code: ProviderErrorCode;
   /** With "partial": the resource exists, but its initialisation failed (pulumirpc.ErrorResourceInitFailed). */
-  readonly partial?: { id: string; properties?: PropertyMap; inputs?: PropertyMap; reasons: string[] };
+  readonly partial?: {
+    id: string;
+    properties?: PropertyMap;
+    inputs?: PropertyMap;
+    reasons: string[];
+    refreshBeforeUpdate?: boolean;
+  };
   /** With "invalid": what was wrong (pulumirpc.InputPropertiesError). */
   readonly failures?: CheckFailure[];
 

@@ -85,7 +85,7 @@ test("resources, their default provider, dependencies, secrets and outputs arriv
   const firstUrn = "urn:pulumi:dev::demo::random:index/randomId:RandomId::first";
   assert.deepEqual(second.propertyDependencies, { prefix: [firstUrn], keepers: [] });
   assert.deepEqual(second.dependencies, [firstUrn]);
-  assert.match(second.sourcePosition ?? "", /^project:\/\/\/.*#\d+,\d+$/);
+  assert.match(JSON.stringify(second.stackTrace), /"sourcePosition":"project:\/\/\/[^"]*#\d+,\d+"/);
   assert.deepEqual(stackOutputs, { hex: "ab", hidden: secret(1) });
 });
 
