@@ -12,7 +12,9 @@ for (const recording of new Set(replaySteps.map((step) => step.recording))) {
     for (const step of replaySteps.filter((candidate) => candidate.recording === recording)) {
       test(step.step, { timeout: 60_000 }, async () => {
         const replays = await replayStep(step);
-        const problems = replays.flatMap((replay, index) => [...verify(replay), ...verifyPrinted(replay, index)]);
+        const problems: string[] = [];
+        for (const [index, replay] of replays.entries())
+          problems.push(...verify(replay), ...(await verifyPrinted(replay, index)));
         assert.ok(problems.length === 0, `\n  ${problems.join("\n  ")}`);
       });
     }

@@ -1,60 +1,61 @@
 /** What the user sees of a replay against what was printed in the recording: blocks at the end, diffs, JSON documents. */
-import { createDiffView } from "../../engine/display/diff.ts";
-import { createPlainProgress } from "../../engine/display/progress-plain.ts";
-import { createPaint } from "../../engine/display/style.ts";
+import { z } from "zod";
+import { openDisplay } from "../../engine/display/display.ts";
+import type { Value } from "../../engine/values.ts";
 import type { PrintedDeployment } from "./printed.ts";
 import { sections, takeApart } from "./printed.ts";
+import { describe, differences, plain } from "./replay-compare.ts";
 import { readText } from "./replay-recording.ts";
 import type { Replay } from "./replay-run.ts";
 
-const paint = createPaint(false);
-
-/** As without a terminal. */
-export function printProgress({ events, options }: Replay): string {
+/** As printed without a terminal; standard output only. */
+export async function print({ events, options }: Replay, form: { diff?: boolean; json?: boolean }): Promise<string> {
   let text = "";
-  const display = createPlainProgress({
-    project: options.project,
-    stack: options.stack,
-    isPreview: options.dryRun,
-    showSames: false,
-    showReads: false,
-    showReplacementSteps: false,
-    debug: false,
-    paint,
-    nowMs: () => 0,
-    label: "updating",
-    suppressProgress: true,
-    suppressOutputs: false,
-    showConfig: false,
-    showSecrets: false,
-    truncate: true,
-    write: (piece) => {
-      text += piece;
+  const display = await openDisplay(
+    {
+      kind: options.kind,
+      isPreview: options.dryRun,
+      project: options.project,
+      stack: options.stack,
+      diff: form.diff ?? false,
+      json: form.json ?? false,
+      interactive: false,
+      colors: false,
+      showSames: false,
+      showReads: false,
+      showReplacementSteps: false,
+      showConfig: false,
+      showSecrets: false,
+      suppressOutputs: false,
+      suppressProgress: true,
+      fullOutput: false,
+      debug: false,
     },
-  });
+    {
+      out: (piece) => {
+        text += piece;
+      },
+      err: () => {},
+      columns: () => 80,
+      rows: () => 24,
+      nowMs: () => 0,
+    },
+  );
   for (const event of events) display.event(event);
   display.close();
   return text;
 }
 
-export function printDiff({ events }: Replay): string {
-  let text = "";
-  const write = (piece: string) => {
-    text += piece;
-  };
-  const view = createDiffView({
-    paint,
-    showSames: false,
-    showReplacementSteps: false,
-    showSecrets: false,
-    suppressOutputs: false,
-    truncate: true,
-    debug: false,
-    write,
-    writeError: () => {},
-  });
-  for (const event of events) view.event(event);
-  return text;
+const documentSchema = z.looseObject({
+  steps: z.array(z.looseObject({ urn: z.string(), op: z.string() })),
+  duration: z.number(),
+});
+
+/** The document with its steps in one order and without its duration. */
+function readDocument(text: string): Value {
+  const { duration: _, ...document } = documentSchema.parse(JSON.parse(text));
+  const key = (step: { urn: string; op: string }) => `${step.urn} ${step.op}`;
+  return plain({ ...document, steps: document.steps.toSorted((a, b) => key(a).localeCompare(key(b))) });
 }
 
 /** The places of the recording and of the replay, and what every run makes anew. */
@@ -77,25 +78,21 @@ function compareBlocks(wanted: PrintedDeployment, ours: PrintedDeployment): stri
   return problems;
 }
 
-export function verifyPrinted(replay: Replay, index: number): string[] {
-  const { step } = replay;
+export async function verifyPrinted(replay: Replay, index: number): Promise<string[]> {
+  const { step, comparison } = replay;
   if (step.killAt) return [];
   const out = readText(step.recording, `${step.step}.out`) ?? "";
-  if (out.startsWith("{")) return [];
+  if (out.startsWith("{")) {
+    const ours = readDocument(settled(await print(replay, { json: true }), replay));
+    return differences(readDocument(out), ours, comparison).map((difference) => `JSON: ${describe(difference)}`);
+  }
   if (out.includes("\n    [urn=")) {
-    const body = (text: string) =>
-      text
-        .split("\n")
-        .filter((line) => line !== "")
-        .sort()
-        .join("\n");
-    const [, ...lines] = out.split("\n");
-    const recorded = body(lines.join("\n"));
-    const ours = body(settled(printDiff(replay), replay));
-    return recorded === ours ? [] : [`printed: recorded\n${out}\n  ours\n${settled(printDiff(replay), replay)}`];
+    const lines = (text: string) => text.split("\n").filter(Boolean).sort().join("\n");
+    const ours = settled(await print(replay, { diff: true }), replay);
+    return lines(out) === lines(ours) ? [] : [`printed: recorded\n${out}\n  ours\n${ours}`];
   }
   const wanted = takeApart(out)[index];
   if (!wanted) return [`the recording printed ${index} deployments only`];
-  const [ours] = takeApart(`${wanted.title}\n${settled(printProgress(replay), replay)}`);
+  const [ours] = takeApart(settled(await print(replay, {}), replay));
   return ours ? compareBlocks(wanted, ours) : ["nothing was printed"];
 }
