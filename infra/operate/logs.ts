@@ -1,0 +1,44 @@
+/** `npm run logs [-- -f] [-n lines]`: the gateway's JSON lines; `-f` goes on with what follows, also after a rotation. */
+import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { OperatorError } from "./operator-error.ts";
+import { findWorkplace } from "./workplace.ts";
+
+export async function logs(args: string[]): Promise<number> {
+  const workplace = findWorkplace(args);
+  const file = join(workplace.places.logs, "gateway.log");
+  if (!existsSync(file)) throw new OperatorError(`there is no log yet (${file}): run \`npm run up\` first`);
+  const follow = args.includes("-f") || args.includes("--follow");
+  const at = args.findIndex((argument) => argument === "-n" || argument === "--lines");
+  const count = at >= 0 ? Number(args[at + 1]) : 100;
+  if (!Number.isInteger(count) || count < 0) throw new OperatorError("-n takes a number of lines");
+  process.stdout.on("error", () => process.exit(0));
+  const tail = readFrom(file, Math.max(0, statSync(file).size - 1_000_000));
+  const lines = tail.text.split("\n");
+  process.stdout.write(lines.slice(Math.max(0, lines.length - 1 - count)).join("\n"));
+  let position = tail.end;
+  while (follow) {
+    await sleep(200);
+    const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+    // Emptied by a rotation.
+    if (size < position) position = 0;
+    if (size === position) continue;
+    const next = readFrom(file, position);
+    process.stdout.write(next.text);
+    position = next.end;
+  }
+  return 0;
+}
+
+function readFrom(file: string, start: number): { text: string; end: number } {
+  const descriptor = openSync(file, "r");
+  try {
+    const length = Math.max(0, fstatSync(descriptor).size - start);
+    const buffer = Buffer.alloc(length);
+    const read = readSync(descriptor, buffer, 0, length, start);
+    return { text: buffer.toString("utf8", 0, read), end: start + read };
+  } finally {
+    closeSync(descriptor);
+  }
+}

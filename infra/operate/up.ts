@@ -1,0 +1,31 @@
+/** `npm run up`: prepares, checks, runs the engine, and says how to use the result. */
+
+import { control, gatewayStatus } from "./control.ts";
+import { checkBeforeUp } from "./doctor.ts";
+import { runEngine } from "./engine.ts";
+import { OperatorError } from "./operator-error.ts";
+import { prepareStack } from "./prepare.ts";
+import { describeGateway } from "./summary.ts";
+import { defaultStack, findWorkplace } from "./workplace.ts";
+
+export async function up(args: string[]): Promise<number> {
+  const workplace = findWorkplace(args);
+  const local = workplace.stack === defaultStack;
+  await checkBeforeUp(workplace);
+  await prepareStack(workplace);
+  const quiet = args.includes("--json");
+  // Only the user's own machine is changed without asking; every other stack needs it said.
+  const consent =
+    local && !args.some((argument) => ["--yes", "-y", "--skip-preview", "-f"].includes(argument)) ? ["--yes"] : [];
+  const code = await runEngine(workplace, ["up", ...consent, ...args]);
+  if (code !== 0 || !local || quiet || args.some((argument) => ["--help", "-h"].includes(argument))) return code;
+  const status = await gatewayStatus(workplace);
+  if (status.phase === "stopped") {
+    // The deployment did not change, but a reboot or `npm run stop` ended the process.
+    const started = await control(workplace, "start");
+    if (started.code !== 0) throw new OperatorError(started.output, 1);
+    console.log(`The gateway was not running. ${started.output}`);
+  }
+  if (status.phase !== "absent") console.log(await describeGateway(workplace));
+  return 0;
+}
