@@ -42,8 +42,8 @@ export interface StepMetadata {
 export type EngineEvent =
   | { kind: "prelude"; config: { [key: string]: string } }
   /** A step begins. `planning` in previews. */
-  | { kind: "resource-pre"; step: StepMetadata; planning: boolean }
-  | { kind: "resource-outputs"; step: StepMetadata; planning: boolean }
+  | { kind: "resource-pre"; step: StepMetadata; planning: boolean; internal?: boolean }
+  | { kind: "resource-outputs"; step: StepMetadata; planning: boolean; internal?: boolean }
   | { kind: "resource-failed"; step: StepMetadata; error: string }
   /** `ephemeral` is status text of a running operation, not kept. `streamId` groups lines of one output. */
   | {

@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { deepEqual } from "./properties.ts";
 import { createProviderClient, type ProviderClient } from "./provider-client.ts";
-import { formatReference, providerPackage } from "./provider-reference.ts";
+import { formatReference, isProviderType, providerPackage } from "./provider-reference.ts";
 import type { ProviderHost, ProviderLog } from "./providers/provider.ts";
 import { parseUrn, type ResourceState, type Urn } from "./resource.ts";
 import { type Diff, type DiffCall, noDiff, type ResourceOperations } from "./resource-operations.ts";
@@ -147,4 +147,12 @@ export function createProviderRegistry({ host, dryRun, log, signal }: ProviderRe
       await Promise.allSettled([...open].map(end));
     },
   };
+}
+
+/** Who acts on a resource: its provider, or the registry where it is a provider itself. */
+export function operationsFor(state: ResourceState, registry: ProviderRegistry): ResourceOperations {
+  if (isProviderType(state.type)) return registry;
+  const client = state.provider ? registry.get(state.provider) : undefined;
+  if (!client) throw new Error(`unknown provider '${state.provider ?? ""}' for resource '${state.urn}'`);
+  return client;
 }

@@ -3,7 +3,7 @@
  * so a decrypted checkpoint *is* this structure. A ResourceState is never changed in place: each step makes a new one,
  * which lets the state writer cache what it has encoded.
  */
-import type { PropertyMap } from "./values.ts";
+import type { PropertyMap, Value } from "./values.ts";
 
 export type Urn = string;
 
@@ -51,7 +51,10 @@ export interface ResourceState {
   ignoreChanges?: string[];
   hideDiff?: string[];
   replaceOnChanges?: string[];
+  replacementTrigger?: Value;
   refreshBeforeUpdate?: boolean;
+  /** Names of the program's hooks, by type (`BeforeDelete`). */
+  resourceHooks?: { [type: string]: string[] };
   /** Fields of a newer CLI or an unknown origin are kept as they came. */
   [more: string]: unknown;
 }
