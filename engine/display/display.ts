@@ -1,6 +1,7 @@
 /** Picks how a deployment is shown: lines, a tree, a diff or JSON. */
 import type { EngineEvent } from "../events.ts";
 import type { Display } from "./progress-plain.ts";
+import type { Redactor } from "./redact.ts";
 import { createPaint } from "./style.ts";
 
 export type { Display } from "./progress-plain.ts";
@@ -44,8 +45,30 @@ const labels = {
   destroy: { preview: "Previewing destroy", run: "Destroying" },
 } as const;
 
-/** Prints the headline and returns what takes the events. Its parts are loaded when needed. */
-export async function openDisplay(options: DisplayOptions, output: DisplayOutput): Promise<Display> {
+/** Prints the headline and returns what takes the events. */
+export async function openDisplay(options: DisplayOptions, output: DisplayOutput, redactor?: Redactor): Promise<Display> {
+  const display = await createDisplay(options, output);
+  return {
+    ...display,
+    event: (event) => {
+      if (isInternal(event)) return;
+      const shown = redactor ? redactor.event(event) : event;
+      // Why a resource failed is told like all that is told of it.
+      if (shown.kind === "resource-failed" && shown.error !== "") {
+        display.event({ kind: "diagnostic", severity: "error", message: shown.error, urn: shown.step.urn });
+      }
+      display.event(shown);
+    },
+  };
+}
+
+/** Default providers and the like: of use to the history, not to readers. */
+function isInternal(event: EngineEvent): boolean {
+  return "internal" in event && event.internal === true;
+}
+
+/** Each kind is loaded when it is needed. */
+async function createDisplay(options: DisplayOptions, output: DisplayOutput): Promise<Display> {
   const paint = createPaint(options.colors);
   const label = labels[options.kind][options.isPreview ? "preview" : "run"];
   const shared = { ...options, paint, truncate: !options.fullOutput, nowMs: output.nowMs, write: output.out };
@@ -57,7 +80,7 @@ export async function openDisplay(options: DisplayOptions, output: DisplayOutput
   if (options.diff) {
     const { createDiffView } = await import("./diff.ts");
     const view = createDiffView({ ...shared, writeError: output.err });
-    return { event: view.event, tick: () => {}, close: () => {} };
+    return { event: view.event, notice: (text) => output.err(`${text}\n`), tick: () => {}, close: () => {} };
   }
   const progress = { ...shared, label: label.toLowerCase() };
   if (options.interactive) {
@@ -90,6 +113,8 @@ export async function detailsText(events: EngineEvent[], options: DisplayOptions
     write: add,
     writeError: () => {},
   });
-  for (const event of events) if (event.kind === "resource-pre" || event.kind === "resource-outputs") view.event(event);
+  for (const event of events) {
+    if ((event.kind === "resource-pre" || event.kind === "resource-outputs") && !isInternal(event)) view.event(event);
+  }
   return `${text.trim()}\n`;
 }

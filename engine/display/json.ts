@@ -134,6 +134,7 @@ export function createJsonPreview(options: JsonOptions): Display {
         if (index >= 0) steps[index] = stepDocument(step);
       } else if (event.kind === "summary") end = event;
     },
+    notice: (text) => void diagnostics.push({ message: withNewline(text), severity: "info" }),
     tick: () => {},
     close: () => {
       const document = {
@@ -203,6 +204,7 @@ export function createJsonEvents(options: JsonOptions): Display {
           return write({ cancelEvent: {} });
       }
     },
+    notice: (text) => write({ stdoutEvent: { message: withNewline(text), color: "never" } }),
     tick: () => {},
     close: () => {},
   };

@@ -6,6 +6,8 @@ import { keepColors } from "./style.ts";
 
 export interface Display {
   event(event: EngineEvent): void;
+  /** A sentence to the user from outside the deployment, e.g. after Ctrl-C. */
+  notice(text: string): void;
   /** Once a second while the display is open. */
   tick(): void;
   /** Prints what comes last, and gives the terminal back. */
@@ -47,6 +49,7 @@ export function createPlainProgress(options: ProgressOptions): Display {
       const row = rows.take(event);
       if (row) printRow(row);
     },
+    notice: print,
     tick: () => {
       if (options.suppressProgress) return;
       write(options.paint(dots ? "." : `@ ${options.label}....`, "yellow"));

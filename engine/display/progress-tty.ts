@@ -31,6 +31,7 @@ export function createTtyProgress(options: TtyOptions): Display {
   let lastFrameMs = Number.NEGATIVE_INFINITY;
   let ticks = 0;
   let open = true;
+  const notices: string[] = [];
 
   /** Moves to the top of what was drawn; a narrower terminal has wrapped its lines. */
   function toTop(): string {
@@ -72,6 +73,10 @@ export function createTtyProgress(options: TtyOptions): Display {
       }
       const row = rows.take(event);
       if (row && nowMs() - lastFrameMs >= frameMs) frame();
+    },
+    notice: (text) => {
+      notices.push(...text.trimEnd().split("\n"));
+      if (open) frame();
     },
     tick: () => {
       ticks++;
