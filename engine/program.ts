@@ -98,7 +98,7 @@ function runnerPath(programDirectory: string): string {
 
 function nodeArguments(options: DeploymentOptions): string[] {
   const own = options.runtimeOptions?.nodeargs?.trim();
-  return own ? own.split(/\s+/) : [];
+  return ["--require", join(import.meta.dirname, "program-preload.cts"), ...(own ? own.split(/\s+/) : [])];
 }
 
 function environment(options: DeploymentOptions): NodeJS.ProcessEnv {
