@@ -178,10 +178,9 @@ export function createExecutor(options: ExecutorOptions, deps: ExecutorDeps): Ex
 
   function reportFailure(step: Step, error: Error): void {
     if (error instanceof ProviderError && error.code === "failed") maybeCorrupt = true;
-    if (dryRun) {
-      const urn = isInternal(step) ? {} : { urn: step.urn };
-      emit({ kind: "diagnostic", severity: "error", message: `Preview failed: ${error.message}`, ...urn });
-    } else emit({ kind: "resource-failed", step: describeStep(step), error: error.message });
+    const internal = isInternal(step);
+    context.say("error", dryRun ? `Preview failed: ${error.message}` : error.message, internal ? undefined : step.urn);
+    if (!dryRun && !internal) emit({ kind: "resource-failed", step: describeStep(step), error: error.message });
   }
 
   function reportSuccess(step: Step): void {
