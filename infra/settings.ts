@@ -10,8 +10,10 @@ import {
   memorySchema,
   providerSchema,
   stackSchema,
+  tokenSchema,
 } from "../gateway/config/schema.ts";
-import { describeIssues, type Fault, nearest } from "./settings-faults.ts";
+import { crossChecks } from "./settings-checks.ts";
+import { describeIssues, type Fault } from "./settings-faults.ts";
 import { secretFaults, secretKeyPattern } from "./settings-secrets.ts";
 
 const stackShape = stackSchema.shape;
@@ -45,6 +47,10 @@ export const settingsSchema = z.strictObject({
   cron: configShape.cron,
   tools: configShape.tools,
   ...stackShape,
+  tokens: z
+    .array(tokenSchema.extend({ token: tokenSchema.shape.token.optional().describe("left out: it is the secret token-<id>") }))
+    .default([])
+    .describe("named tokens beside the gateway's own; the token of one is the secret token-<id>"),
   logging: z
     .strictObject({
       level: z
@@ -119,91 +125,10 @@ export function parseSettings(
     }
   }
   const parsed = settingsSchema.safeParse(written);
-  if (!parsed.success) faults.push(...describeIssues(parsed.error.issues, written));
-  else faults.push(...crossChecks(parsed.data, written, secrets, targets));
+  if (!parsed.success) faults.push(...describeIssues(settingsSchema, parsed.error.issues, written));
+  faults.push(...crossChecks({ sections: written, secretKeys: Object.keys(secrets), targets }));
   if (!parsed.success || faults.length > 0) return { faults };
   return { settings: { ...parsed.data, written, secrets }, faults };
-}
-
-/** What no single field can see. */
-function crossChecks(
-  settings: ParsedSettings,
-  written: { [section: string]: unknown },
-  secrets: { [key: string]: string },
-  targets: string[],
-): Fault[] {
-  const faults: Fault[] = [];
-  const fault = (path: string, message: string): number => faults.push({ path, message });
-  if (!targets.includes(settings.target))
-    fault(
-      "target",
-      `there is no target "${settings.target}"${nearest(settings.target, targets)}; targets: ${targets.join(", ")}`,
-    );
-  const providers = Object.keys(settings.models.providers);
-  if (providers.length === 0 && !settings.demo.enabled) {
-    fault(
-      "models.providers",
-      "no model server is configured: add one, or answer with a demonstration text by demo.enabled: true",
-    );
-  }
-  for (const [id, provider] of Object.entries(settings.models.providers)) {
-    if ("apiKey" in provider && typeof provider.apiKey === "string") {
-      fault(
-        `models.providers.${id}.apiKey`,
-        `a key in clear; remove the line and run: npm run config -- set --secret apiKey-${id}`,
-      );
-    }
-    if ("apiKey" in provider && provider.apiKey && secrets[`apiKey-${id}`]) {
-      fault(`models.providers.${id}.apiKey`, `there is a secret apiKey-${id} too: keep one of them`);
-    }
-  }
-  for (const key of Object.keys(secrets)) {
-    const provider = /^apiKey-(.*)$/.exec(key)?.[1];
-    if (provider !== undefined && !providers.includes(provider)) {
-      fault(
-        key,
-        `there is no models.providers.${provider}${nearest(provider, providers)}; remove it: npm run config -- rm ${key}`,
-      );
-    }
-    const token = /^token-(.*)$/.exec(key)?.[1];
-    if (token !== undefined && !settings.tokens.some(({ id }) => id === token))
-      fault(key, `there is no entry with id ${token} in tokens`);
-  }
-  for (const [name, secret] of [
-    ["token", settings.gateway.auth.token],
-    ["password", settings.gateway.auth.password],
-  ] as const) {
-    if (typeof secret === "string") {
-      fault(`gateway.auth.${name}`, `a ${name} in clear; remove the line and run: npm run config -- set --secret gatewayToken`);
-    }
-  }
-  if (settings.gateway.bind === "custom" && !settings.gateway.customBindHost) {
-    fault("gateway.customBindHost", "gateway.bind is custom: name the address here");
-  }
-  const defaultProvider = settings.models.default?.split("/")[0];
-  if (
-    settings.models.default?.includes("/") &&
-    defaultProvider &&
-    providers.length > 0 &&
-    !providers.includes(defaultProvider)
-  ) {
-    // A served id may itself hold a slash (Qwen/Qwen3), so only a default that no listed model carries is wrong.
-    const served = Object.values(settings.models.providers).flatMap((provider) =>
-      "models" in provider ? provider.models.map((model) => model.id) : [],
-    );
-    if (!served.includes(settings.models.default)) {
-      fault("models.default", `there is no provider "${defaultProvider}"${nearest(defaultProvider, providers)}`);
-    }
-  }
-  if (
-    settings.models.default &&
-    isObject(written.agents) &&
-    isObject(written.agents.defaults) &&
-    "model" in written.agents.defaults
-  ) {
-    fault("models.default", "agents.defaults.model says the same: keep one of them");
-  }
-  return faults;
 }
 
 /** Pulumi hands objects, numbers and booleans over as text. */

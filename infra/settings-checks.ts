@@ -1,0 +1,120 @@
+/** What no single field can see: settings that contradict each other, and secrets in the wrong place. Works on what was written, right or wrong. */
+import { type Fault, nearest } from "./settings-faults.ts";
+
+export interface Written {
+  sections: { [section: string]: unknown };
+  /** Names of the secret settings. */
+  secretKeys: string[];
+  targets: string[];
+}
+
+export function crossChecks(written: Written): Fault[] {
+  return [checkTarget, checkProviders, checkSecretKeys, checkAuth, checkDefaultModel].flatMap((check) => check(written));
+}
+
+function checkTarget({ sections, targets }: Written): Fault[] {
+  const target = sections.target;
+  if (typeof target !== "string" || targets.includes(target)) return [];
+  return [
+    { path: "target", message: `there is no target "${target}"${nearest(target, targets)}; targets: ${targets.join(", ")}` },
+  ];
+}
+
+function checkProviders({ sections, secretKeys }: Written): Fault[] {
+  const providers = Object.entries(providersOf(sections));
+  const faults: Fault[] = [];
+  if (providers.length === 0 && section(sections.demo).enabled !== true) {
+    const fix = "add one, or let a demonstration answer: demo.enabled: true";
+    faults.push({ path: "models.providers", message: `no model server is configured; ${fix}` });
+  }
+  for (const [id, provider] of providers) {
+    const path = `models.providers.${id}.apiKey`;
+    const { apiKey } = section(provider);
+    if (typeof apiKey === "string") faults.push({ path, message: `is a key in clear; ${moveTo(`apiKey-${id}`)}` });
+    else if (apiKey && secretKeys.includes(`apiKey-${id}`)) {
+      faults.push({ path, message: `there is a secret apiKey-${id} too; keep one of them` });
+    }
+  }
+  return faults;
+}
+
+function checkSecretKeys({ sections, secretKeys }: Written): Fault[] {
+  const faults: Fault[] = [];
+  const providers = Object.keys(providersOf(sections));
+  const tokens = (Array.isArray(sections.tokens) ? sections.tokens : []).map(section);
+  const ids = tokens.map(({ id }) => String(id));
+  for (const key of secretKeys) {
+    const [kind, id] = [key.split("-", 1)[0], key.slice(key.indexOf("-") + 1)];
+    const remove = `or remove it: npm run config -- rm ${key}`;
+    if (kind === "apiKey" && !providers.includes(id)) {
+      faults.push({ path: key, message: `there is no models.providers.${id}${nearest(id, providers)}; add it, ${remove}` });
+    }
+    if (kind === "token" && !ids.includes(id)) {
+      faults.push({ path: key, message: `tokens has no entry with the id ${id}${nearest(id, ids)}; add it, ${remove}` });
+    }
+  }
+  for (const [index, token] of tokens.entries()) {
+    const path = `tokens.${index}.token`;
+    if (typeof token.token === "string") faults.push({ path, message: `is a token in clear; ${moveTo(`token-${token.id}`)}` });
+    else if (!token.token && !secretKeys.includes(`token-${token.id}`)) {
+      faults.push({ path, message: `the token itself is missing: npm run config -- set --secret token-${token.id}` });
+    }
+  }
+  return faults;
+}
+
+function checkAuth({ sections }: Written): Fault[] {
+  const gateway = section(sections.gateway);
+  const auth = section(gateway.auth);
+  const faults: Fault[] = [];
+  for (const name of ["token", "password"]) {
+    if (typeof auth[name] === "string") {
+      faults.push({ path: `gateway.auth.${name}`, message: `is in the stack file in clear; ${moveTo("gatewayToken")}` });
+    }
+  }
+  if (gateway.bind === "custom" && !gateway.customBindHost) {
+    faults.push({ path: "gateway.customBindHost", message: "is missing: gateway.bind is custom, so name the address here" });
+  }
+  if (auth.mode === "none" && gateway.bind !== undefined && !["loopback", "auto"].includes(String(gateway.bind))) {
+    const fix = "leave gateway.auth.mode out, or set gateway.bind: loopback";
+    faults.push({ path: "gateway.auth.mode", message: `none would let everybody in who reaches this machine; ${fix}` });
+  }
+  return faults;
+}
+
+function checkDefaultModel({ sections }: Written): Fault[] {
+  const models = section(sections.models);
+  const chosen = models.default;
+  if (typeof chosen !== "string") return [];
+  const faults: Fault[] = [];
+  if ("model" in section(section(sections.agents).defaults)) {
+    faults.push({ path: "models.default", message: "agents.defaults.model says the same; keep one of them" });
+  }
+  const providers = providersOf(sections);
+  const names = Object.keys(providers);
+  const [provider] = chosen.split("/");
+  // Ids of models may hold a slash themselves (Qwen/Qwen3), and a provider without a list serves what it likes.
+  const lists = Object.values(providers).map((entry) => section(entry).models);
+  const served = lists.flatMap((list) => (Array.isArray(list) ? list : [])).map((model) => section(model).id ?? model);
+  const open = lists.some((list) => !Array.isArray(list) || list.length === 0);
+  if (chosen.includes("/") && provider && names.length > 0 && !names.includes(provider) && !served.includes(chosen) && !open) {
+    const meant = nearest(provider, names);
+    faults.push({
+      path: "models.default",
+      message: `there is no provider "${provider}"${meant || `; providers: ${names.join(", ")}`}`,
+    });
+  }
+  return faults;
+}
+
+function moveTo(key: string): string {
+  return `remove the line and store it encrypted: npm run config -- set --secret ${key}`;
+}
+
+function providersOf(sections: { [section: string]: unknown }): { [id: string]: unknown } {
+  return section(section(sections.models).providers);
+}
+
+function section(value: unknown): { [key: string]: unknown } {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
