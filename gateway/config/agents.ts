@@ -65,7 +65,10 @@ export const agentsSchema = z
   .looseObject({
     defaults: z.looseObject(agentShape).optional().describe("what every agent starts from"),
     entries: z
-      .record(z.string(), z.looseObject({ label: z.string().optional().describe("the agent's name for people"), ...agentShape }))
+      .record(
+        z.string(),
+        z.looseObject({ label: z.string().optional().describe("the agent's name for people"), ...agentShape }),
+      )
       .optional()
       .describe("agents by id"),
   })

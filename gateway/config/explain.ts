@@ -21,16 +21,22 @@ function explainIssue(issue: Issue, base: Path, value: unknown, schema: z.core.$
   }
   if (issue.code === "invalid_union") {
     const [branch] = issue.errors
-      .filter((errors) => !errors.some((error) => error.path.length === 0 && (error.code === "invalid_type" || error.code === "invalid_value")))
+      .filter(
+        (errors) =>
+          !errors.some((error) => error.path.length === 0 && (error.code === "invalid_type" || error.code === "invalid_value")),
+      )
       .sort((a, b) => a.length - b.length);
     if (branch) return branch.flatMap((inner) => explainIssue(inner, path, value, schema));
     const kinds = issue.errors.flatMap((errors) => errors.slice(0, 1).map(expectation));
     return [{ path, problem: `${shown(get(value, path))} is not accepted`, fix: `Write ${[...new Set(kinds)].join(" or ")}.` }];
   }
-  if (issue.code === "invalid_key") return [{ path, problem: "this name cannot be used", fix: issue.issues.map((inner) => sentence(inner.message)).join(" ") }];
+  if (issue.code === "invalid_key")
+    return [{ path, problem: "this name cannot be used", fix: issue.issues.map((inner) => sentence(inner.message)).join(" ") }];
   const found = get(value, path);
-  if (issue.code === "invalid_type" && found === undefined) return [{ path, problem: "is missing", fix: `Write ${expectation(issue)}.` }];
-  if (issue.code === "custom" || issue.code === "invalid_format") return [{ path, problem: `${shown(found)} is not accepted`, fix: sentence(issue.message) }];
+  if (issue.code === "invalid_type" && found === undefined)
+    return [{ path, problem: "is missing", fix: `Write ${expectation(issue)}.` }];
+  if (issue.code === "custom" || issue.code === "invalid_format")
+    return [{ path, problem: `${shown(found)} is not accepted`, fix: sentence(issue.message) }];
   return [{ path, problem: `${shown(found)} is not accepted`, fix: `Write ${expectation(issue)}.` }];
 }
 
@@ -39,9 +45,14 @@ function expectation(issue: Issue): string {
     case "invalid_type":
       return typeNames[issue.expected] ?? issue.expected;
     case "invalid_value":
-      return issue.values.map((value) => JSON.stringify(value)).join(", ").replace(/, ([^,]*)$/, " or $1");
+      return issue.values
+        .map((value) => JSON.stringify(value))
+        .join(", ")
+        .replace(/, ([^,]*)$/, " or $1");
     case "too_small":
-      return issue.origin === "string" ? "a text that is not empty" : `at least ${issue.minimum}${issue.inclusive ? "" : " and more"}`;
+      return issue.origin === "string"
+        ? "a text that is not empty"
+        : `at least ${issue.minimum}${issue.inclusive ? "" : " and more"}`;
     case "too_big":
       return `at most ${issue.maximum}`;
     default:
@@ -67,7 +78,8 @@ function shown(value: unknown): string {
   return value === undefined ? "nothing" : "an object";
 }
 
-const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`.replace(/^Expected/, "Write").replace(/\.\.$/, ".");
+const sentence = (text: string): string =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}.`.replace(/^Expected/, "Write").replace(/\.\.$/, ".");
 
 function unknownKey(path: Path, schema: z.core.$ZodType): Fault {
   const key = String(path.at(-1));
@@ -83,4 +95,3 @@ function unknownKey(path: Path, schema: z.core.$ZodType): Fault {
       : `Remove it, or use one of: ${siblings.slice(0, 12).join(", ")}${siblings.length > 12 ? ", …" : ""}.`;
   return { path, problem: "unknown key", fix };
 }
-

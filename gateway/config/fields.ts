@@ -8,7 +8,10 @@ export const secretRefSchema = z.strictObject({
     .string()
     .regex(/^[a-z][a-z0-9_-]{0,63}$/, "expected lower-case letters, digits, - and _")
     .describe("a name declared under secrets.providers"),
-  id: z.string().min(1).describe("env: the variable; file: a JSON pointer, or any word for a singleValue file; exec: passed to it"),
+  id: z
+    .string()
+    .min(1)
+    .describe("env: the variable; file: a JSON pointer, or any word for a singleValue file; exec: passed to it"),
 });
 
 export const secretSchema = z.union([z.string().min(1), secretRefSchema]);
@@ -20,11 +23,16 @@ export const secondsSchema = z.number().min(0).max(86_400);
 export const bytesSchema = z.int().min(1);
 
 /** Names of providers, tokens and the like: they appear in logs, metrics and model names, so no slash and no space. */
-export const idSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "expected letters, digits, . _ and - (no slash, no space)");
+export const idSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "expected letters, digits, . _ and - (no slash, no space)");
 
 export const httpUrlSchema = z
   .string()
-  .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), "expected an address such as http://127.0.0.1:8000/v1")
+  .refine(
+    (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
+    "expected an address such as http://127.0.0.1:8000/v1",
+  )
   .refine((text) => !URL.canParse(text) || new URL(text).username === "", "must not contain a user or password: use apiKey");
 
 export type SecretRef = z.output<typeof secretRefSchema>;
@@ -34,7 +42,10 @@ export const secretProviderSchema = z.discriminatedUnion("source", [
   z.strictObject({
     source: z.literal("file"),
     path: z.string().min(1).describe("the file; readable by its owner only"),
-    mode: z.enum(["singleValue", "json"]).default("json").describe("singleValue: the file is the secret; json: id is a JSON pointer into it"),
+    mode: z
+      .enum(["singleValue", "json"])
+      .default("json")
+      .describe("singleValue: the file is the secret; json: id is a JSON pointer into it"),
     maxBytes: bytesSchema.default(1_048_576).describe("a larger file is refused"),
     timeoutMs: positiveMsSchema.optional().describe("accepted; reading a local file does not wait"),
   }),

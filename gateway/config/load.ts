@@ -86,7 +86,7 @@ const unconfigured = (problem: string): Fault => ({
   path: [],
   problem,
   fix:
-    "Add a provider under models.providers: { local: { baseUrl: \"http://127.0.0.1:11434/v1\", models: [{ id: \"…\" }] } }, " +
+    'Add a provider under models.providers: { local: { baseUrl: "http://127.0.0.1:11434/v1", models: [{ id: "…" }] } }, ' +
     "or start with --allow-unconfigured (OPENCLAW_ALLOW_UNCONFIGURED=1) for the demonstration.",
 });
 
@@ -119,7 +119,9 @@ async function placed(faults: readonly Fault[], sources: readonly Source[]): Pro
   return Promise.all(
     faults.map(async (fault) => {
       if (fault.line !== undefined || fault.path.length === 0 || fault.origin) return fault;
-      const covering = sources.filter((source) => startsWith(fault.path, source.mount)).sort((a, b) => b.mount.length - a.mount.length);
+      const covering = sources
+        .filter((source) => startsWith(fault.path, source.mount))
+        .sort((a, b) => b.mount.length - a.mount.length);
       for (const source of covering) {
         const relative = fault.path.slice(source.mount.length);
         const position = await locate(source.file, source.text, relative);
@@ -131,4 +133,3 @@ async function placed(faults: readonly Fault[], sources: readonly Source[]): Pro
 }
 
 const startsWith = (path: Path, prefix: Path): boolean => prefix.every((part, index) => path[index] === part);
-

@@ -74,7 +74,11 @@ export function migrate(input: Plain, env: Environment): Migrated {
     if (old === undefined) return;
     if (isPlain(old) && Object.keys(old).length === 0 && from.length < 3) remove(value, from);
     else if (get(value, to) !== undefined && !(isPlain(old) && isPlain(get(value, to)))) {
-      faults.push({ path: from, problem: `is set here and as ${showPath(to)}`, fix: "Keep the second one: this is its older place." });
+      faults.push({
+        path: from,
+        problem: `is set here and as ${showPath(to)}`,
+        fix: "Keep the second one: this is its older place.",
+      });
       remove(value, from);
     } else {
       remove(value, from);
@@ -102,7 +106,11 @@ export function migrate(input: Plain, env: Environment): Migrated {
 
   const model = get(value, ["agents", "defaults", "model"]);
   if (typeof model === "string" && get(value, ["models", "default"]) !== undefined) {
-    faults.push({ path: ["models", "default"], problem: "is set here and as agents.defaults.model", fix: "Keep the second one: this is its older place." });
+    faults.push({
+      path: ["models", "default"],
+      problem: "is set here and as agents.defaults.model",
+      fix: "Keep the second one: this is its older place.",
+    });
     remove(value, ["models", "default"]);
   }
   migrateLogFile(value, notes, origins);
@@ -192,11 +200,13 @@ function migrateProviders(value: Plain, notes: string[], origins: Origins): void
       notes.push(`${showPath([...at, "api"])} openai-responses: its chat completions are used`);
     } else if (provider.api === "ollama") {
       provider.api = "openai-completions";
-      if (typeof provider.baseUrl === "string" && !/\/v1\/?$/.test(provider.baseUrl)) provider.baseUrl = `${provider.baseUrl.replace(/\/(api\/?)?$/, "")}/v1`;
+      if (typeof provider.baseUrl === "string" && !/\/v1\/?$/.test(provider.baseUrl))
+        provider.baseUrl = `${provider.baseUrl.replace(/\/(api\/?)?$/, "")}/v1`;
       notes.push(`${showPath([...at, "api"])} ollama: its chat completions under /v1 are used`);
     }
     if (!Array.isArray(provider.models)) continue;
-    if (provider.models.some((model) => typeof model === "string")) notes.push(`${showPath([...at, "models"])}: ids are read as objects`);
+    if (provider.models.some((model) => typeof model === "string"))
+      notes.push(`${showPath([...at, "models"])}: ids are read as objects`);
     provider.models = provider.models.map((model: unknown) => {
       if (typeof model === "string") return { id: model };
       if (!isPlain(model) || typeof model.alias !== "string" || typeof model.id !== "string") return model;

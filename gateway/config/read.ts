@@ -30,11 +30,19 @@ export async function readConfigFile(file: string, env: Environment): Promise<Re
   const sources: Source[] = [];
   const faults: Fault[] = [];
   const bytes = readBytes(file, [], faults);
-  if (!bytes) return { value: {}, sources, faults: faults.filter((f) => !f.problem.includes("does not exist")), hash: "", exists: faults.length > 0 && !faults[0]?.problem.includes("does not exist") };
+  if (!bytes)
+    return {
+      value: {},
+      sources,
+      faults: faults.filter((f) => !f.problem.includes("does not exist")),
+      hash: "",
+      exists: faults.length > 0 && !faults[0]?.problem.includes("does not exist"),
+    };
   const hash = createHash("sha256").update(bytes).digest("hex");
   const value = await include(file, bytes, []);
   if (!isPlain(value)) {
-    if (faults.length === 0) faults.push({ path: [], file, problem: "is not an object", fix: "Write the settings as { gateway: { … } }." });
+    if (faults.length === 0)
+      faults.push({ path: [], file, problem: "is not an object", fix: "Write the settings as { gateway: { … } }." });
     return { value: {}, sources, faults, hash, exists: true };
   }
   const expanded = expand(value, [], env, faults);
@@ -58,9 +66,14 @@ export async function readConfigFile(file: string, env: Environment): Promise<Re
     const own: Plain = {};
     for (const [key, value] of Object.entries(rest)) own[key] = await resolveIncludes(value, path, [...mount, key], chain);
     if (wanted === undefined) return own;
-    const names = typeof wanted === "string" ? [wanted] : Array.isArray(wanted) ? wanted.filter((name) => typeof name === "string") : [];
+    const names =
+      typeof wanted === "string" ? [wanted] : Array.isArray(wanted) ? wanted.filter((name) => typeof name === "string") : [];
     if (names.length === 0) {
-      faults.push({ path: [...mount, "$include"], problem: "is neither a file name nor a list of them", fix: 'Write "$include": "./other.json5".' });
+      faults.push({
+        path: [...mount, "$include"],
+        problem: "is neither a file name nor a list of them",
+        fix: 'Write "$include": "./other.json5".',
+      });
     }
     let merged: unknown = {};
     for (const name of names) {
@@ -80,10 +93,19 @@ function readBytes(file: string, path: Path, faults: Fault[]): Buffer | undefine
   try {
     const bytes = readFileSync(file);
     if (bytes.length <= maxFileBytes) return bytes;
-    faults.push({ path, problem: `${file} is larger than 8 MiB`, fix: "A config is a few kilobytes: check that this is the right file." });
+    faults.push({
+      path,
+      problem: `${file} is larger than 8 MiB`,
+      fix: "A config is a few kilobytes: check that this is the right file.",
+    });
   } catch (error) {
     const code = systemCode(error);
-    const problem = code === "ENOENT" ? `${file} does not exist` : code === "EISDIR" ? `${file} is a folder` : `${file} cannot be read (${code})`;
+    const problem =
+      code === "ENOENT"
+        ? `${file} does not exist`
+        : code === "EISDIR"
+          ? `${file} is a folder`
+          : `${file} cannot be read (${code})`;
     const fix = code === "EACCES" ? `Let this user read it: chmod u+r ${file}` : "Check the path.";
     faults.push({ path, problem, fix });
   }
@@ -98,15 +120,31 @@ async function parse(file: string, text: string, faults: Fault[]): Promise<unkno
     if (!error) return camelKeys(document.toJS() ?? {});
     const at = error.linePos?.[0];
     const problem = (error.message.split("\n")[0] ?? "").replace(/ at line \d+, column \d+:?$/, "");
-    faults.push({ path: [], file, line: at?.line, column: at?.col, problem: `is not YAML: ${problem}`, fix: "Correct the file at this place." });
+    faults.push({
+      path: [],
+      file,
+      line: at?.line,
+      column: at?.col,
+      problem: `is not YAML: ${problem}`,
+      fix: "Correct the file at this place.",
+    });
     return undefined;
   }
   try {
     return JSON5.parse<unknown>(text);
   } catch (error) {
     const [line, column] = [numberAt(error, "lineNumber"), numberAt(error, "columnNumber")];
-    const problem = messageOf(error).replace(/^JSON5: /, "").replace(/ at \d+:\d+$/, "");
-    faults.push({ path: [], file, line, column, problem: `is not JSON5: ${problem}`, fix: "Correct the file at this place: often a comma, a quote or a bracket is missing just before it." });
+    const problem = messageOf(error)
+      .replace(/^JSON5: /, "")
+      .replace(/ at \d+:\d+$/, "");
+    faults.push({
+      path: [],
+      file,
+      line,
+      column,
+      problem: `is not JSON5: ${problem}`,
+      fix: "Correct the file at this place: often a comma, a quote or a bracket is missing just before it.",
+    });
     return undefined;
   }
 }

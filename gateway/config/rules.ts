@@ -44,30 +44,57 @@ export function checkRules(config: Config): Fault[] {
     fault("gateway.auth.mode", "is password, but no password is set", "Set gateway.auth.password to a secret reference.");
   }
   if (mode === "trusted-proxy") {
-    if (!gateway.auth.trustedProxy) fault("gateway.auth.mode", "is trusted-proxy, but trustedProxy is not set", "Set gateway.auth.trustedProxy.userHeader.");
-    if (gateway.trustedProxies.length === 0) fault("gateway.trustedProxies", "is empty, so no proxy is trusted", "List the proxy's address.");
+    if (!gateway.auth.trustedProxy)
+      fault("gateway.auth.mode", "is trusted-proxy, but trustedProxy is not set", "Set gateway.auth.trustedProxy.userHeader.");
+    if (gateway.trustedProxies.length === 0)
+      fault("gateway.trustedProxies", "is empty, so no proxy is trusted", "List the proxy's address.");
   }
   if (mode === "none" && !isLoopback(listenHost(config))) {
-    fault("gateway.bind", `${gateway.bind} lets other machines in, but nobody is asked for a token`, "Set gateway.auth.token, or bind: \"loopback\".");
+    fault(
+      "gateway.bind",
+      `${gateway.bind} lets other machines in, but nobody is asked for a token`,
+      'Set gateway.auth.token, or bind: "loopback".',
+    );
   }
   if (gateway.bind === "custom" && !gateway.customBindHost) {
-    fault("gateway.bind", "is custom, but customBindHost is not set", "Set gateway.customBindHost to an address of this machine.");
+    fault(
+      "gateway.bind",
+      "is custom, but customBindHost is not set",
+      "Set gateway.customBindHost to an address of this machine.",
+    );
   }
-  if (gateway.bind === "tailnet") fault("gateway.bind", "tailnet is not offered", "Set bind: \"custom\" and customBindHost to the machine's Tailscale address.");
-  if (gateway.mode === "remote") fault("gateway.mode", "remote means that the gateway runs elsewhere", "Set mode: \"local\" to run it here.");
-  if (gateway.tls?.enabled) fault("gateway.tls.enabled", "TLS of the gateway's own is not offered yet", "Put a proxy with TLS in front, and set enabled: false.");
-  if (stack.metrics.port === gateway.port) fault(`${stackPath}.metrics.port`, "is the gateway's own port", "Choose another one: 18790 is usual.");
+  if (gateway.bind === "tailnet")
+    fault(
+      "gateway.bind",
+      "tailnet is not offered",
+      'Set bind: "custom" and customBindHost to the machine\'s Tailscale address.',
+    );
+  if (gateway.mode === "remote")
+    fault("gateway.mode", "remote means that the gateway runs elsewhere", 'Set mode: "local" to run it here.');
+  if (gateway.tls?.enabled)
+    fault(
+      "gateway.tls.enabled",
+      "TLS of the gateway's own is not offered yet",
+      "Put a proxy with TLS in front, and set enabled: false.",
+    );
+  if (stack.metrics.port === gateway.port)
+    fault(`${stackPath}.metrics.port`, "is the gateway's own port", "Choose another one: 18790 is usual.");
   for (const entry of gateway.trustedProxies) {
     const [address = "", bits] = entry.split("/");
     const family = isIP(address);
     if (family === 0 || (bits !== undefined && !(Number(bits) >= 0 && Number(bits) <= (family === 4 ? 32 : 128)))) {
-      fault("gateway.trustedProxies", `${JSON.stringify(entry)} is neither an address nor a network`, "Write 10.0.0.1 or 10.0.0.0/8.");
+      fault(
+        "gateway.trustedProxies",
+        `${JSON.stringify(entry)} is neither an address nor a network`,
+        "Write 10.0.0.1 or 10.0.0.0/8.",
+      );
     }
   }
   const ids = stack.tokens.map((token) => token.id);
   for (const [index, token] of stack.tokens.entries()) {
     const path = [...stackPath.split("."), "tokens", index];
-    if (ids.indexOf(token.id) !== index) faults.push({ path: [...path, "id"], problem: `${token.id} is there twice`, fix: "Give each token its own id." });
+    if (ids.indexOf(token.id) !== index)
+      faults.push({ path: [...path, "id"], problem: `${token.id} is there twice`, fix: "Give each token its own id." });
     if (token.notBefore && token.expiresAt && Date.parse(token.notBefore) >= Date.parse(token.expiresAt)) {
       faults.push({ path: [...path, "expiresAt"], problem: "lies before notBefore", fix: "Swap the two times." });
     }
@@ -85,13 +112,23 @@ function checkModels(config: Config): Fault[] {
     const { alias } = entry;
     const path = ["agents", "defaults", "models", name, "alias"];
     if (alias === undefined) continue;
-    if (aliases.has(alias)) faults.push({ path, problem: `${alias} is the alias of ${aliases.get(alias)} too`, fix: "Give each model its own alias." });
+    if (aliases.has(alias))
+      faults.push({
+        path,
+        problem: `${alias} is the alias of ${aliases.get(alias)} too`,
+        fix: "Give each model its own alias.",
+      });
     aliases.set(alias, name);
   }
   for (const [id, provider] of Object.entries(providers)) {
     const seen = new Set<string>();
     for (const [index, model] of ("models" in provider ? provider.models : []).entries()) {
-      if (seen.has(model.id)) faults.push({ path: ["models", "providers", id, "models", index, "id"], problem: `${model.id} is there twice`, fix: "Remove one of the two." });
+      if (seen.has(model.id))
+        faults.push({
+          path: ["models", "providers", id, "models", index, "id"],
+          problem: `${model.id} is there twice`,
+          fix: "Remove one of the two.",
+        });
       seen.add(model.id);
     }
   }

@@ -13,7 +13,8 @@ export { type Scope, type StackConfig, scopes, stackSchema, type Timeouts, token
 export const pluginId = "openclaw-stack";
 
 /** Sections of upstream that this gateway reads past: they belong to parts that are not served here. */
-const passed = (section: string) => z.looseObject({}).optional().describe(`accepted; ${section} of upstream, not used by this gateway`);
+const passed = (section: string) =>
+  z.looseObject({}).optional().describe(`accepted; ${section} of upstream, not used by this gateway`);
 
 export const gatewaySchema = z.strictObject({
   port: portSchema.default(18789).describe("HTTP and WebSocket"),
@@ -54,7 +55,10 @@ export const gatewaySchema = z.strictObject({
     })
     .prefault({})
     .describe("who is let in"),
-  trustedProxies: z.array(z.string()).default([]).describe("addresses or networks of proxies whose X-Forwarded-For is believed"),
+  trustedProxies: z
+    .array(z.string())
+    .default([])
+    .describe("addresses or networks of proxies whose X-Forwarded-For is believed"),
   allowRealIpFallback: z.boolean().optional().describe("accepted; not used by this gateway"),
   controlUi: z
     .looseObject({
@@ -98,7 +102,9 @@ export const gatewaySchema = z.strictObject({
       mode: z
         .enum(["hybrid", "hot", "restart", "off"])
         .default("hybrid")
-        .describe("hybrid, hot: apply what can be applied while running; restart: apply nothing, say that a restart is needed; off: do not watch"),
+        .describe(
+          "hybrid, hot: apply what can be applied while running; restart: apply nothing, say that a restart is needed; off: do not watch",
+        ),
       debounceMs: positiveMsSchema.max(10_000).default(150).describe("wait this long for more changes"),
     })
     .prefault({})
@@ -175,7 +181,10 @@ export const configSchema = z.strictObject({
         .default("info")
         .describe("the least that is logged"),
       consoleLevel: z.string().optional().describe("accepted; level is used"),
-      consoleStyle: z.enum(["pretty", "compact", "json"]).optional().describe("pretty: text for people, the same as format text"),
+      consoleStyle: z
+        .enum(["pretty", "compact", "json"])
+        .optional()
+        .describe("pretty: text for people, the same as format text"),
       file: z.string().optional().describe("accepted; see the log file of openclaw-stack"),
       maxFileBytes: bytesSchema.optional().describe("accepted; see the log file of openclaw-stack"),
     })

@@ -36,7 +36,10 @@ const run = promisify(execFile);
 /** Shorter secrets are not searched for in texts: they would turn up in ordinary words. */
 const minRedacted = 6;
 
-export async function createSecrets(config: unknown, options: Options): Promise<{ secrets: Secrets; faults: readonly Fault[] }> {
+export async function createSecrets(
+  config: unknown,
+  options: Options,
+): Promise<{ secrets: Secrets; faults: readonly Fault[] }> {
   const uses: Use[] = [];
   const literals = new Set<string>();
   collect(config, [], uses, literals);
@@ -62,7 +65,8 @@ export async function createSecrets(config: unknown, options: Options): Promise<
     reveal(input) {
       if (typeof input === "string") return input;
       const value = values.get(keyOf(input));
-      if (value === undefined) throw new GatewayError("secret_unreadable", `the secret ${input.id} of ${input.provider} could not be read`);
+      if (value === undefined)
+        throw new GatewayError("secret_unreadable", `the secret ${input.id} of ${input.provider} could not be read`);
       return value;
     },
     files: () => [
@@ -76,7 +80,8 @@ export async function createSecrets(config: unknown, options: Options): Promise<
     refresh,
     redact(text) {
       let clean = text;
-      for (const value of [...values.values(), ...literals]) if (value.length >= minRedacted) clean = clean.replaceAll(value, "[secret]");
+      for (const value of [...values.values(), ...literals])
+        if (value.length >= minRedacted) clean = clean.replaceAll(value, "[secret]");
       return clean;
     },
   };
@@ -101,7 +106,9 @@ function collect(node: unknown, path: Path, uses: Use[], literals: Set<string>):
 }
 
 function isRef(node: object): node is SecretRef {
-  return "source" in node && "provider" in node && "id" in node && typeof node.provider === "string" && typeof node.id === "string";
+  return (
+    "source" in node && "provider" in node && "id" in node && typeof node.provider === "string" && typeof node.id === "string"
+  );
 }
 
 class SecretProblem extends Error {
@@ -119,10 +126,16 @@ async function readSecret(ref: SecretRef, options: Options): Promise<string> {
   const provider = options.providers[ref.provider];
   if (!provider) {
     if (ref.source === "env") return fromEnvironment(ref, undefined, options.env);
-    throw new SecretProblem(`refers to secrets.providers.${ref.provider}, which does not exist`, `Declare it, or use one of: ${Object.keys(options.providers).join(", ") || "(none yet)"}.`);
+    throw new SecretProblem(
+      `refers to secrets.providers.${ref.provider}, which does not exist`,
+      `Declare it, or use one of: ${Object.keys(options.providers).join(", ") || "(none yet)"}.`,
+    );
   }
   if (provider.source !== ref.source) {
-    throw new SecretProblem(`says source ${ref.source}, but secrets.providers.${ref.provider} is of source ${provider.source}`, `Write source: "${provider.source}".`);
+    throw new SecretProblem(
+      `says source ${ref.source}, but secrets.providers.${ref.provider} is of source ${provider.source}`,
+      `Write source: "${provider.source}".`,
+    );
   }
   if (provider.source === "env") return fromEnvironment(ref, provider.allowlist, options.env);
   if (provider.source === "file") {
@@ -134,10 +147,14 @@ async function readSecret(ref: SecretRef, options: Options): Promise<string> {
 
 function fromEnvironment(ref: SecretRef, allowlist: readonly string[] | undefined, env: Environment): string {
   if (allowlist && !allowlist.includes(ref.id)) {
-    throw new SecretProblem(`the variable ${ref.id} is not on the allowlist of secrets.providers.${ref.provider}`, "Add it there.");
+    throw new SecretProblem(
+      `the variable ${ref.id} is not on the allowlist of secrets.providers.${ref.provider}`,
+      "Add it there.",
+    );
   }
   const value = env[ref.id];
-  if (!value) throw new SecretProblem(`the environment variable ${ref.id} is not set`, `Set ${ref.id} for the gateway's process.`);
+  if (!value)
+    throw new SecretProblem(`the environment variable ${ref.id} is not set`, `Set ${ref.id} for the gateway's process.`);
   return value;
 }
 
@@ -147,27 +164,44 @@ function readSecretFile(path: string, maxBytes: number): string {
     const info = statSync(path);
     if (!info.isFile()) throw new SecretProblem(`${path} is not a file`, "Check the path.");
     if (info.mode & 0o007 || info.mode & 0o020) {
-      throw new SecretProblem(`${path} can be read or written by other users (mode ${(info.mode & 0o777).toString(8)})`, `Make it private: chmod 600 ${path}`);
+      throw new SecretProblem(
+        `${path} can be read or written by other users (mode ${(info.mode & 0o777).toString(8)})`,
+        `Make it private: chmod 600 ${path}`,
+      );
     }
-    if (info.size > maxBytes) throw new SecretProblem(`${path} is larger than ${maxBytes} bytes`, "Check the path, or raise maxBytes.");
+    if (info.size > maxBytes)
+      throw new SecretProblem(`${path} is larger than ${maxBytes} bytes`, "Check the path, or raise maxBytes.");
     text = readFileSync(path, "utf8");
   } catch (error) {
     if (error instanceof SecretProblem) throw error;
     const code = systemCode(error);
-    throw new SecretProblem(code === "ENOENT" ? `${path} does not exist` : `${path} cannot be read (${code})`, "Create it with the secret as its only line, mode 0600.");
+    throw new SecretProblem(
+      code === "ENOENT" ? `${path} does not exist` : `${path} cannot be read (${code})`,
+      "Create it with the secret as its only line, mode 0600.",
+    );
   }
   const value = text.replace(/\r?\n$/, "");
   if (value === "") throw new SecretProblem(`${path} is empty`, "Write the secret into it.");
   return value;
 }
 
-async function fromProgram(ref: SecretRef, provider: Extract<SecretProvider, { source: "exec" }>, env: Environment): Promise<string> {
+async function fromProgram(
+  ref: SecretRef,
+  provider: Extract<SecretProvider, { source: "exec" }>,
+  env: Environment,
+): Promise<string> {
   const { command } = provider;
-  if (!isAbsolute(command)) throw new SecretProblem(`the command of secrets.providers.${ref.provider} is not an absolute path`, "Write its whole path.");
+  if (!isAbsolute(command))
+    throw new SecretProblem(
+      `the command of secrets.providers.${ref.provider} is not an absolute path`,
+      "Write its whole path.",
+    );
   if (provider.trustedDirs && !provider.trustedDirs.includes(dirname(command))) {
     throw new SecretProblem(`${command} is not in one of trustedDirs`, "Add its folder there.");
   }
-  const passed = Object.fromEntries(["PATH", "HOME", ...provider.passEnv].flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+  const passed = Object.fromEntries(
+    ["PATH", "HOME", ...provider.passEnv].flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
+  );
   try {
     const { stdout } = await run(command, [...provider.args, ref.id], {
       timeout: provider.timeoutMs,
@@ -198,6 +232,10 @@ function select(text: string, pointer: string | undefined, what: string): string
     const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
     node = isPlain(node) && Object.hasOwn(node, key) ? node[key] : undefined;
   }
-  if (typeof node !== "string" || node === "") throw new SecretProblem(`${what} holds no text at ${pointer}`, "Check the id: a JSON pointer such as /providers/openai/apiKey.");
+  if (typeof node !== "string" || node === "")
+    throw new SecretProblem(
+      `${what} holds no text at ${pointer}`,
+      "Check the id: a JSON pointer such as /providers/openai/apiKey.",
+    );
   return node;
 }

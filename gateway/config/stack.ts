@@ -1,6 +1,14 @@
 // Our own settings: the block plugins.entries.openclaw-stack.config, which upstream's validator lets pass.
 import { z } from "zod";
-import { bytesSchema, idSchema, millisecondsSchema, portSchema, positiveMsSchema, secondsSchema, secretSchema } from "./fields.ts";
+import {
+  bytesSchema,
+  idSchema,
+  millisecondsSchema,
+  portSchema,
+  positiveMsSchema,
+  secondsSchema,
+  secretSchema,
+} from "./fields.ts";
 
 export const scopes = ["operator.read", "operator.write", "operator.admin", "operator.approvals", "operator.pairing"] as const;
 export type Scope = (typeof scopes)[number];
@@ -23,8 +31,12 @@ export const tokenSchema = z.strictObject({
 
 export const timeoutsSchema = z.strictObject({
   connectMs: positiveMsSchema.default(5000).describe("to open the connection: a server that is there answers in milliseconds"),
-  headersMs: positiveMsSchema.default(120_000).describe("streaming: until the response's headers; a local server may load a model first"),
-  firstTokenMs: positiveMsSchema.default(120_000).describe("streaming: from the headers to the first bytes; long prompts take long to read"),
+  headersMs: positiveMsSchema
+    .default(120_000)
+    .describe("streaming: until the response's headers; a local server may load a model first"),
+  firstTokenMs: positiveMsSchema
+    .default(120_000)
+    .describe("streaming: from the headers to the first bytes; long prompts take long to read"),
   betweenTokensMs: positiveMsSchema.default(60_000).describe("streaming: the longest silence between two pieces"),
   totalMs: positiveMsSchema.default(600_000).describe("the whole call; the only limit of a call that does not stream"),
 });
@@ -57,11 +69,19 @@ export const stackSchema = z.strictObject({
     .describe("checks of the providers for /readyz/models"),
   http: z
     .strictObject({
-      maxBodyBytes: bytesSchema.default(52_428_800).describe("larger requests are refused with 413; images travel inside requests"),
-      headersTimeoutMs: positiveMsSchema.default(10_000).describe("a client must send its headers within this time (slow-loris)"),
+      maxBodyBytes: bytesSchema
+        .default(52_428_800)
+        .describe("larger requests are refused with 413; images travel inside requests"),
+      headersTimeoutMs: positiveMsSchema
+        .default(10_000)
+        .describe("a client must send its headers within this time (slow-loris)"),
       requestTimeoutMs: positiveMsSchema.default(120_000).describe("a client must send its whole request within this time"),
-      keepAliveTimeoutMs: positiveMsSchema.default(75_000).describe("an idle connection is kept this long; above a proxy's usual 60 s"),
-      sseKeepAliveMs: positiveMsSchema.default(15_000).describe("a silent stream gets a comment line after this time, so that proxies keep it"),
+      keepAliveTimeoutMs: positiveMsSchema
+        .default(75_000)
+        .describe("an idle connection is kept this long; above a proxy's usual 60 s"),
+      sseKeepAliveMs: positiveMsSchema
+        .default(15_000)
+        .describe("a silent stream gets a comment line after this time, so that proxies keep it"),
     })
     .prefault({})
     .describe("limits of the HTTP server"),
@@ -78,7 +98,10 @@ export const stackSchema = z.strictObject({
     .strictObject({
       format: z.enum(["json", "text"]).default("json").describe("json lines, or text for people"),
       accessLog: z.boolean().default(true).describe("one line for each request"),
-      redactSensitive: z.union([z.boolean(), z.enum(["off", "tools"])]).optional().describe("accepted; secrets are never logged"),
+      redactSensitive: z
+        .union([z.boolean(), z.enum(["off", "tools"])])
+        .optional()
+        .describe("accepted; secrets are never logged"),
       output: z.array(z.unknown()).optional().describe("accepted from older files; logs go to standard output"),
       file: z
         .strictObject({
@@ -94,7 +117,9 @@ export const stackSchema = z.strictObject({
     .describe("what is logged, and how"),
   drain: z
     .strictObject({
-      delayMs: millisecondsSchema.default(0).describe("after SIGTERM new requests are still served this long, until balancers have noticed"),
+      delayMs: millisecondsSchema
+        .default(0)
+        .describe("after SIGTERM new requests are still served this long, until balancers have noticed"),
       timeoutMs: millisecondsSchema.default(30_000).describe("streams may finish within this time, then they are cut"),
     })
     .prefault({})

@@ -27,7 +27,9 @@ export function inner(schema: z.core.$ZodType): z.core.$ZodType {
 
 /** The keys that may stand at `path`. */
 export function children(schema: z.core.$ZodType, path: Path): string[] {
-  return [...new Set(resolveAt([schema], path).flatMap((option) => (option instanceof z.ZodObject ? Object.keys(option.shape) : [])))];
+  return [
+    ...new Set(resolveAt([schema], path).flatMap((option) => (option instanceof z.ZodObject ? Object.keys(option.shape) : []))),
+  ];
 }
 
 /** The values that the discriminator of the union at `path` may have. */
@@ -41,7 +43,12 @@ export function choices(schema: z.core.$ZodType, path: Path, discriminator: stri
 function resolveAt(schemas: readonly z.core.$ZodType[], path: Path): z.core.$ZodType[] {
   const found = schemas.flatMap(alternatives);
   const [head, ...rest] = path;
-  return head === undefined ? found : resolveAt(found.flatMap((option) => step(option, head)), rest);
+  return head === undefined
+    ? found
+    : resolveAt(
+        found.flatMap((option) => step(option, head)),
+        rest,
+      );
 }
 
 function step(schema: z.core.$ZodType, key: string | number): z.core.$ZodType[] {

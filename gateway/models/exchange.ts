@@ -3,6 +3,7 @@ import type { Dispatcher } from "undici";
 import type { Timeouts } from "../config/stack.ts";
 import { type ErrorCode, GatewayError, systemCode } from "../errors.ts";
 import type { CallHandle, CallSink } from "./provider.ts";
+import { createTail } from "./usage.ts";
 
 export interface Exchange {
   readonly handler: Dispatcher.DispatchHandler;
@@ -12,8 +13,6 @@ export interface Exchange {
 }
 
 const maxErrorBytes = 64 * 1024;
-/** Enough of a stream's end to hold its last event with usage, and the terminator. */
-const tailBytes = 4096;
 
 export function createExchange(providerId: string, stream: boolean, timeouts: Timeouts, sink: CallSink): Exchange {
   let controller: Dispatcher.DispatchController | undefined;
@@ -24,8 +23,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
   let started = false;
   const errorChunks: Buffer[] = [];
   let errorBytes = 0;
-  let tail: Buffer[] = [];
-  let tailSize = 0;
+  const tail = createTail();
   let phase = stream ? "response headers" : "answer";
   let phaseMs = stream ? timeouts.headersMs : timeouts.totalMs;
   let phaseTimer: NodeJS.Timeout | undefined;
@@ -53,15 +51,6 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
     sink.fail(error);
   }
 
-  function keepTail(chunk: Buffer): void {
-    tail.push(chunk);
-    tailSize += chunk.length;
-    if (tailSize > 4 * tailBytes) {
-      tail = [Buffer.from(Buffer.concat(tail).subarray(-tailBytes))];
-      tailSize = tailBytes;
-    }
-  }
-
   const handler: Dispatcher.DispatchHandler = {
     onRequestStart(current) {
       controller = current;
@@ -87,7 +76,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
         return;
       }
       if (stream) {
-        keepTail(chunk);
+        if (closeDelimited) tail.push(chunk);
         if (phase === "the first token") armPhase("the next token", timeouts.betweenTokensMs);
         else phaseTimer?.refresh();
       }
@@ -100,7 +89,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
     onResponseEnd() {
       if (done) return;
       if (!started) return finish(upstreamError(providerId, status, Buffer.concat(errorChunks), retryAfter));
-      if (stream && closeDelimited && !isComplete(Buffer.concat(tail))) {
+      if (stream && closeDelimited && !isComplete(tail.text())) {
         return finish(new GatewayError("upstream_cut", `provider ${providerId} ended the stream in the middle`));
       }
       finish();
@@ -135,28 +124,48 @@ function headerText(value: string | string[] | undefined): string | undefined {
 }
 
 /** A stream whose end the connection does not mark must bring its own terminator. */
-function isComplete(tail: Buffer): boolean {
-  const text = tail.subarray(-tailBytes).toString("utf8");
+function isComplete(text: string): boolean {
   return text.includes("[DONE]") || /"finish_reason":\s*"/.test(text);
 }
 
-const unreachable = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CLOSED", "UND_ERR_DESTROYED"]);
+const unreachable = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CLOSED",
+  "UND_ERR_DESTROYED",
+]);
 const malformed = new Set(["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_EXCEEDED_MAX_SIZE"]);
 
 function connectionError(providerId: string, error: unknown, started: boolean): GatewayError {
   const code = systemCode(error);
-  const say = (kind: ErrorCode, text: string): GatewayError => new GatewayError(kind, `provider ${providerId} ${text}`, { cause: error });
+  const say = (kind: ErrorCode, text: string): GatewayError =>
+    new GatewayError(kind, `provider ${providerId} ${text}`, { cause: error });
   if (code === "UND_ERR_CONNECT_TIMEOUT") return say("upstream_timeout", "cannot be connected to in time");
   if (unreachable.has(code)) return say("upstream_unreachable", `cannot be reached (${code})`);
   if (malformed.has(code) || code.startsWith("HPE_")) return say("upstream_malformed", "sent an answer that cannot be read");
-  return started ? say("upstream_cut", "broke off in the middle of the answer") : say("upstream_failed", "closed the connection without an answer");
+  return started
+    ? say("upstream_cut", "broke off in the middle of the answer")
+    : say("upstream_failed", "closed the connection without an answer");
 }
 
 /** What an upstream's error status means to the client. Its 401 is about the gateway's key, not about the client's token. */
-function upstreamError(providerId: string, status: number, body: Buffer | undefined, retryAfter: string | undefined): GatewayError {
-  if (status === 401 || status === 403) return new GatewayError("upstream_auth", `provider ${providerId} refused the gateway's key (${status})`);
+function upstreamError(
+  providerId: string,
+  status: number,
+  body: Buffer | undefined,
+  retryAfter: string | undefined,
+): GatewayError {
+  if (status === 401 || status === 403)
+    return new GatewayError("upstream_auth", `provider ${providerId} refused the gateway's key (${status})`);
   if (status === 429) {
-    return new GatewayError("upstream_rate_limited", `provider ${providerId} is over its rate limit`, retryAfter ? { retryAfter } : {});
+    return new GatewayError(
+      "upstream_rate_limited",
+      `provider ${providerId} is over its rate limit`,
+      retryAfter ? { retryAfter } : {},
+    );
   }
   if (status >= 500 || status < 400) return new GatewayError("upstream_failed", `provider ${providerId} answered ${status}`);
   const shape = body && isErrorShape(body) ? { body } : {};
@@ -168,7 +177,12 @@ function isErrorShape(body: Buffer): boolean {
   try {
     const value: unknown = JSON.parse(body.toString("utf8"));
     if (typeof value !== "object" || value === null || !("error" in value)) return false;
-    return typeof value.error === "object" && value.error !== null && "message" in value.error && typeof value.error.message === "string";
+    return (
+      typeof value.error === "object" &&
+      value.error !== null &&
+      "message" in value.error &&
+      typeof value.error.message === "string"
+    );
   } catch {
     return false;
   }

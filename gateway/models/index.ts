@@ -9,5 +9,5 @@ export const providerKinds = {
 
 export type ProviderKindName = keyof typeof providerKinds;
 
-/** The kind of a provider that names none. */
-export const defaultKind: ProviderKindName = "openai-completions";
+/** What answers while no other provider is configured, and never otherwise. */
+export const unconfiguredKind = "demo" satisfies ProviderKindName;

@@ -1,6 +1,7 @@
 // The interface between the router and a provider kind: calls go out as bytes and come back as events.
 import type { Dispatcher } from "undici";
 import type { z } from "zod";
+import type { SecretInput } from "../config/fields.ts";
 import type { Timeouts } from "../config/stack.ts";
 import type { GatewayError } from "../errors.ts";
 
@@ -60,13 +61,11 @@ export interface ModelEntry {
 export interface ProviderDeps {
   readonly timeouts: Timeouts;
   /** The current value of a secret; asked for at each call, so that a changed file takes effect. */
-  readonly secret: (input: SecretValue) => string;
+  readonly secret: (input: SecretInput) => string;
   /** Loaded only when a kind needs the network. */
   readonly openConnections: (connectTimeoutMs: number) => Promise<Dispatcher>;
   readonly version: string;
 }
-
-type SecretValue = string | { readonly source: string; readonly provider: string; readonly id: string };
 
 /** One provider kind: its options (for the config schema) and how to make one. */
 export interface ProviderKind<Options extends z.ZodType = z.ZodType> {

@@ -46,7 +46,11 @@ export function createRouter(options: Options): Router {
 
   function only(found: Route[], name: string): Route | undefined {
     if (found.length < 2) return found[0];
-    throw new GatewayError("model_ambiguous", `The model ${quote(name)} is offered more than once: ask for ${list(found.map(fullName))}.`, { param: "model" });
+    throw new GatewayError(
+      "model_ambiguous",
+      `The model ${quote(name)} is offered more than once: ask for ${list(found.map(fullName))}.`,
+      { param: "model" },
+    );
   }
 
   /** An id that the upstream lists in a longer form is asked for in that form ("llama3.2" is served as "llama3.2:latest"). */
@@ -62,11 +66,19 @@ export function createRouter(options: Options): Router {
 
   function lookUp(name: string): Route {
     const routes = all();
-    const exact = routes.find((route) => fullName(route) === name) ?? only(routes.filter((route) => route.model === name), name);
+    const exact =
+      routes.find((route) => fullName(route) === name) ??
+      only(
+        routes.filter((route) => route.model === name),
+        name,
+      );
     if (exact) return exact;
     const alias = aliases.get(name);
     if (alias !== undefined && alias !== name) return lookUp(alias);
-    const short = only(routes.filter((route) => isShortFor(name, route)), name);
+    const short = only(
+      routes.filter((route) => isShortFor(name, route)),
+      name,
+    );
     if (short) return { ...short, note: `${quote(name)} is taken for ${fullName(short)}` };
     const open = openProvider(name);
     if (open) return open;
@@ -107,7 +119,11 @@ export function createRouter(options: Options): Router {
     },
     list: () =>
       providers.flatMap((provider) =>
-        idsOf(provider).map((id) => ({ ...provider.models.find((model) => model.id === id), id: `${provider.id}/${id}`, provider: provider.id })),
+        idsOf(provider).map((id) => ({
+          ...provider.models.find((model) => model.id === id),
+          id: `${provider.id}/${id}`,
+          provider: provider.id,
+        })),
       ),
     find(name) {
       const route = tryResolve(name);

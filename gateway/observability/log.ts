@@ -48,7 +48,11 @@ export interface LogSettings {
 }
 
 export function createLog(write: (line: string) => void, settings: LogSettings = {}, now: () => Date = () => new Date()): Log {
-  const state = { threshold: levels.indexOf(settings.level ?? "info"), format: settings.format ?? "json", redact: settings.redact };
+  const state = {
+    threshold: levels.indexOf(settings.level ?? "info"),
+    format: settings.format ?? "json",
+    redact: settings.redact,
+  };
 
   function logger(component: string): Log {
     const put = (level: Level, event: string, message: string, fields: LogFields = {}): void => {

@@ -55,7 +55,9 @@ export const openaiCompletions = {
 } satisfies ProviderKind<typeof options>;
 
 function headersOf(settings: z.output<typeof options>, deps: ProviderDeps): Record<string, string> {
-  const extra = Object.fromEntries(Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), deps.secret(value)]));
+  const extra = Object.fromEntries(
+    Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), deps.secret(value)]),
+  );
   return {
     "user-agent": `openclaw-stack/${deps.version}`,
     ...(settings.apiKey === undefined ? {} : { authorization: `Bearer ${deps.secret(settings.apiKey)}` }),
@@ -93,7 +95,8 @@ async function listServed(
       ? new GatewayError("upstream_timeout", `provider ${id} did not list its models within ${timeoutMs} ms`, { cause: error })
       : new GatewayError("upstream_unreachable", `provider ${id} cannot be reached`, { cause: error });
   }
-  if (status === 401 || status === 403) throw new GatewayError("upstream_auth", `provider ${id} refused the gateway's key (${status})`);
+  if (status === 401 || status === 403)
+    throw new GatewayError("upstream_auth", `provider ${id} refused the gateway's key (${status})`);
   // A server without this path answers all the same: it is up, and only its list is not known.
   if (status === 404 || status === 405) return [];
   if (status >= 400) throw new GatewayError("upstream_failed", `provider ${id} answered ${status} to a list of its models`);

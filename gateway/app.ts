@@ -1,0 +1,192 @@
+// createApp: the only file that knows every part. It never listens, reads the environment or ends the process.
+import type { FastifyInstance } from "fastify";
+import { ConfigError } from "./config/faults.ts";
+import type { Loaded } from "./config/load.ts";
+import { needsRestart } from "./config/restart.ts";
+import { messageOf } from "./errors.ts";
+import { createAuthenticator } from "./http/auth.ts";
+import type { GatewayContext, ReloadState, Runtime } from "./http/context.ts";
+import { createServer } from "./http/server.ts";
+import { createProviders, type ProviderSet } from "./models/build.ts";
+import { createHealth } from "./models/health.ts";
+import { createRouter } from "./models/router.ts";
+import type { Log } from "./observability/log.ts";
+import { createMetrics } from "./observability/metrics.ts";
+import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
+
+export interface App {
+  readonly server: FastifyInstance;
+  /** Health and metrics on a port of their own, where the config asks for it. */
+  readonly operations: FastifyInstance | undefined;
+  readonly lifecycle: Lifecycle;
+  readonly context: GatewayContext;
+  /** Puts a changed config in force. Never throws: what is wrong with it is in the state that it returns. */
+  reload(load: () => Promise<Loaded>): Promise<ReloadState>;
+  /** Reads secrets again and lets callers in by their new values. */
+  reloadSecrets(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Deps {
+  readonly log: Log;
+  readonly version: string;
+  readonly now?: () => Date;
+}
+
+export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
+  const { log, version } = deps;
+  const now = deps.now ?? (() => new Date());
+  const metrics = createMetrics(version);
+  const lifecycle = createLifecycle();
+  const initial = loaded.config;
+  let reloadState: ReloadState | undefined;
+  let pending: readonly string[] = [];
+  let providers: ProviderSet = await createProviders(loaded, undefined, version);
+  let runtime = await buildRuntime(loaded, 1);
+  let queue: Promise<unknown> = Promise.resolve();
+
+  const context: GatewayContext = {
+    version,
+    stateDir: loaded.stateDir,
+    startedAt: now(),
+    log,
+    metrics,
+    lifecycle,
+    runtime: () => runtime,
+    reloadState: () => reloadState,
+    pendingRestart: () => pending,
+  };
+  const server = await createServer(context, "all");
+  const operations = loaded.stack.metrics.port === undefined ? undefined : await createServer(context, "operations");
+  metrics.configValid.set(1);
+  metrics.configGeneration.set(1);
+  metrics.restartPending.set(0);
+
+  async function buildRuntime(from: Loaded, generation: number): Promise<Runtime> {
+    const { config, stack } = from;
+    const model = config.agents.defaults?.model;
+    const router = createRouter({
+      providers: providers.list,
+      primary: providers.demo ? undefined : typeof model === "string" ? model : model?.primary,
+      fallbacks: typeof model === "object" && !providers.demo ? model.fallbacks : [],
+      aliases: new Map(
+        Object.entries(config.agents.defaults?.models ?? {}).flatMap(([name, entry]) =>
+          entry.alias ? [[entry.alias, name]] : [],
+        ),
+      ),
+    });
+    const health = createHealth({
+      providers: providers.list,
+      intervalMs: stack.health.intervalMs,
+      timeoutMs: stack.health.timeoutMs,
+      onServed(id, served) {
+        router.learn(id, served);
+      },
+      onChange({ provider, state, reason }) {
+        metrics.upstreamUp.set(state === "up" ? 1 : 0, provider);
+        if (state === "up") log.of("models").info("provider_up", `provider ${provider} answers`, { provider });
+        else log.of("models").warn("provider_down", reason ?? `provider ${provider} does not answer`, { provider });
+      },
+    });
+    return {
+      config,
+      stack,
+      secrets: from.secrets,
+      hash: from.hash,
+      path: from.path,
+      generation,
+      auth: createAuthenticator(config, from.secrets),
+      providers: providers.list,
+      router,
+      health,
+      demo: providers.demo,
+    };
+  }
+
+  async function apply(next: Loaded): Promise<ReloadState> {
+    const at = now().toISOString();
+    const changed = needsRestart(initial, next.config);
+    pending = changed;
+    metrics.restartPending.set(changed.length > 0 ? 1 : 0);
+    if (next.hash === runtime.hash && changed.length === 0 && reloadState?.result !== "invalid")
+      return { at, result: "unchanged", hash: next.hash };
+    if (next.config.gateway.reload.mode === "restart") {
+      pending = changed.length > 0 ? changed : ["gateway.reload.mode: restart"];
+      metrics.restartPending.set(1);
+      return { at, result: "restart-needed", hash: next.hash, message: `needs a restart: ${pending.join(", ")}` };
+    }
+    const before = { runtime, providers };
+    providers = await createProviders(next, before.providers, version);
+    runtime = await buildRuntime(next, before.runtime.generation + 1);
+    before.runtime.health.close();
+    log.configure({ level: next.config.logging.level, format: logFormat(next), redact: next.secrets.redact });
+    // Old connections end when their last call has: nobody waits for that.
+    before.providers.closeUnused(providers).catch((error: unknown) => log.warn("provider_close_failed", messageOf(error)));
+    runtime.health.check().catch(() => undefined);
+    metrics.configGeneration.set(runtime.generation);
+    for (const note of next.notes) log.of("config").warn("config_note", note);
+    if (changed.length === 0) return { at, result: "applied", hash: next.hash };
+    return {
+      at,
+      result: "restart-needed",
+      hash: next.hash,
+      message: `applied, except for what needs a restart: ${changed.join(", ")}`,
+    };
+  }
+
+  /** One change after the other: the last one wins. */
+  const serial = <T>(task: () => Promise<T>): Promise<T> => {
+    const result = queue.then(task, task);
+    queue = result.catch(() => undefined);
+    return result;
+  };
+
+  return {
+    server,
+    operations,
+    lifecycle,
+    context,
+    reload: (load) =>
+      serial(async () => {
+        let state: ReloadState;
+        try {
+          state = await apply(await load());
+        } catch (error) {
+          state = { at: now().toISOString(), result: "invalid", hash: "", message: runtime.secrets.redact(messageOf(error)) };
+          if (!(error instanceof ConfigError)) log.of("config").error("config_reload_failed", messageOf(error));
+        }
+        if (state.result === "unchanged") return state;
+        reloadState = state;
+        metrics.configValid.set(state.result === "invalid" ? 0 : 1);
+        metrics.configReloads.add(1, state.result);
+        const fields = { config_hash: runtime.hash, generation: runtime.generation, paths: pending };
+        const say = log.of("config");
+        if (state.result === "invalid")
+          say.error("config_invalid", `The changed config is not used, the old one stays. ${state.message ?? ""}`, fields);
+        else if (state.result === "restart-needed") say.warn("config_restart_needed", state.message ?? "", fields);
+        else say.info("config_applied", "The changed config is in force", fields);
+        return state;
+      }),
+    reloadSecrets: () =>
+      serial(async () => {
+        const { changed, faults } = await runtime.secrets.refresh();
+        for (const fault of faults)
+          log.of("config").error("secret_unreadable", `${fault.problem}; the old value stays. ${fault.fix}`);
+        if (faults.length > 0) metrics.secretReloads.add(1, "failed");
+        if (!changed) return;
+        runtime = { ...runtime, auth: createAuthenticator(runtime.config, runtime.secrets) };
+        metrics.secretReloads.add(1, "applied");
+        log.of("config").info("secrets_applied", "A changed secret is in force");
+      }),
+    async close() {
+      runtime.health.close();
+      await operations?.close();
+      await server.close();
+      await providers.closeUnused(undefined);
+    },
+  };
+}
+
+export function logFormat(loaded: Loaded): "json" | "text" {
+  return loaded.config.logging.consoleStyle === "pretty" ? "text" : loaded.stack.logging.format;
+}

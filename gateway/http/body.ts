@@ -1,0 +1,110 @@
+// The request's bytes: checked once, and forwarded as they are; only the model's name is rewritten, in the bytes.
+import { GatewayError, messageOf } from "../errors.ts";
+
+export interface ModelRequest {
+  /** Undefined: the client leaves the choice to the gateway. */
+  readonly model: string | undefined;
+  readonly stream: boolean;
+}
+
+/** Checks what the gateway itself has to know; the rest is the upstream's business. */
+export function readModelRequest(body: unknown): ModelRequest & { readonly bytes: Buffer } {
+  if (!Buffer.isBuffer(body) || body.length === 0)
+    throw new GatewayError("invalid_json", "The request has no body: send JSON.");
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString("utf8"));
+  } catch (error) {
+    // V8 quotes the text around the error; a request's content does not belong in messages.
+    const at = /position (\d+)/.exec(messageOf(error))?.[1];
+    throw new GatewayError("invalid_json", `The body is not JSON${at ? ` (at byte ${at})` : ""}.`);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new GatewayError("invalid_request", "The body must be a JSON object.");
+  const model: unknown = Reflect.get(value, "model");
+  const stream: unknown = Reflect.get(value, "stream");
+  if (model !== undefined && model !== null && (typeof model !== "string" || model === "")) {
+    throw new GatewayError("invalid_request", "model must be a text.", { param: "model" });
+  }
+  if (stream !== undefined && stream !== null && typeof stream !== "boolean") {
+    throw new GatewayError("invalid_request", "stream must be true or false.", { param: "stream" });
+  }
+  return { model: typeof model === "string" ? model : undefined, stream: stream === true, bytes: body };
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const open = 0x7b;
+const close = 0x7d;
+const openList = 0x5b;
+const closeList = 0x5d;
+
+/** `body` is valid JSON and an object. Every top-level "model" gets the new name; where there is none it is put in front. */
+export function withModel(body: Buffer, name: string): Buffer {
+  const value = Buffer.from(JSON.stringify(name));
+  const pieces: Buffer[] = [];
+  let copied = 0;
+  let depth = 0;
+  let isKey = false;
+  for (let at = 0; at < body.length; at += 1) {
+    const byte = body[at];
+    if (byte === quote) {
+      const end = endOfString(body, at);
+      if (depth === 1 && isKey && isModelKey(body, at, end)) {
+        const start = skipSpace(body, skipSpace(body, end + 1) + 1);
+        const stop = endOfScalar(body, start);
+        pieces.push(body.subarray(copied, start), value);
+        copied = stop;
+        at = stop - 1;
+      } else at = end;
+      isKey = false;
+    } else if (byte === open || byte === openList) {
+      depth += 1;
+      isKey = depth === 1;
+    } else if (byte === close || byte === closeList) depth -= 1;
+    else if (byte === 0x2c && depth === 1) isKey = true;
+  }
+  if (pieces.length > 0) return Buffer.concat([...pieces, body.subarray(copied)]);
+  const brace = body.indexOf(open);
+  const empty = body[skipSpace(body, brace + 1)] === close;
+  return Buffer.concat([
+    body.subarray(0, brace + 1),
+    Buffer.from('"model":'),
+    value,
+    Buffer.from(empty ? "" : ","),
+    body.subarray(brace + 1),
+  ]);
+}
+
+/** Index of the closing quote. */
+function endOfString(body: Buffer, start: number): number {
+  let end = body.indexOf(quote, start + 1);
+  while (end !== -1 && escaped(body, end)) end = body.indexOf(quote, end + 1);
+  return end === -1 ? body.length : end;
+}
+
+function escaped(body: Buffer, at: number): boolean {
+  let count = 0;
+  while (body[at - 1 - count] === backslash) count += 1;
+  return count % 2 === 1;
+}
+
+/** Keys may be written with escapes: "\u006dodel" is model too. */
+function isModelKey(body: Buffer, start: number, end: number): boolean {
+  if (end - start === 6) return body.toString("latin1", start + 1, end) === "model";
+  return body.subarray(start, end).includes(backslash) && JSON.parse(body.toString("utf8", start, end + 1)) === "model";
+}
+
+function skipSpace(body: Buffer, at: number): number {
+  let next = at;
+  while (next < body.length && (body[next] ?? 0) <= 0x20) next += 1;
+  return next;
+}
+
+/** The value is a string or null: everything else was refused before. */
+function endOfScalar(body: Buffer, start: number): number {
+  if (body[start] === quote) return endOfString(body, start) + 1;
+  let end = start;
+  while (end < body.length && body[end] !== 0x2c && body[end] !== close && (body[end] ?? 0) > 0x20) end += 1;
+  return end;
+}

@@ -1,0 +1,139 @@
+// Hands an upstream's answer to the client: bytes as they come, held back for slow readers, and never a clean end after a cut.
+import type { ServerResponse } from "node:http";
+import { GatewayError } from "../errors.ts";
+import type { CallHandle, CallSink } from "../models/provider.ts";
+
+interface Options {
+  readonly stream: boolean;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly keepAliveMs: number;
+}
+
+export interface Relay extends CallSink {
+  /** Ties the client to the call: a client that leaves aborts it, one that reads slowly holds it back. */
+  attach(handle: CallHandle): void;
+}
+
+/** An answer that is not streamed is collected up to this size, so that a cut upstream becomes a clean error. */
+const maxCollectedBytes = 1024 * 1024;
+const comment = Buffer.from(": keep-alive\n\n");
+
+export function createRelay(response: ServerResponse, options: Options): Relay {
+  const collected: Buffer[] = [];
+  let collectedBytes = 0;
+  let contentType = "";
+  let contentLength: number | undefined;
+  let call: CallHandle | undefined;
+  let over = false;
+  let atEventEnd = true;
+  let timer: NodeJS.Timeout | undefined;
+
+  function writeHead(): void {
+    if (response.headersSent) return;
+    const length = contentLength === undefined || options.stream ? {} : { "content-length": String(contentLength) };
+    const live = options.stream ? { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" } : {};
+    response.writeHead(200, { ...options.headers, "content-type": contentType || "text/event-stream", ...length, ...live });
+    // Without this the head waits for the first bytes of the body.
+    if (options.stream) response.flushHeaders();
+  }
+
+  function keepAlive(): void {
+    if (over || response.destroyed) return;
+    // Comments only between events: an event that is under way must not be torn.
+    if (atEventEnd && response.writableLength === 0) {
+      writeHead();
+      response.write(comment);
+    }
+    timer?.refresh();
+  }
+
+  function settle(): boolean {
+    if (over) return false;
+    over = true;
+    clearTimeout(timer);
+    return true;
+  }
+
+  if (options.stream) timer = setTimeout(keepAlive, options.keepAliveMs);
+  response.once("close", () => {
+    if (settle()) call?.abort();
+  });
+  response.on("drain", () => call?.resume());
+
+  return {
+    attach(handle) {
+      call = handle;
+      if (response.destroyed) handle.abort();
+    },
+    head(type, length) {
+      contentType = type;
+      contentLength = length;
+      if (options.stream) writeHead();
+    },
+    data(chunk) {
+      if (over) return true;
+      if (options.stream) {
+        timer?.refresh();
+        atEventEnd = endsEvent(chunk);
+        return response.write(chunk);
+      }
+      if (response.headersSent) return response.write(chunk);
+      collected.push(chunk);
+      collectedBytes += chunk.length;
+      if (collectedBytes <= maxCollectedBytes) return true;
+      writeHead();
+      return response.write(Buffer.concat(collected.splice(0)));
+    },
+    end() {
+      if (!settle()) return;
+      if (response.headersSent) {
+        response.end();
+        return;
+      }
+      contentLength = collectedBytes;
+      writeHead();
+      response.end(Buffer.concat(collected));
+    },
+    fail(error) {
+      if (!settle()) return;
+      if (!response.headersSent) sendError(response, error, options.headers);
+      else if (options.stream) {
+        // A broken connection tells a client that the answer is not whole, whatever it makes of the event.
+        const event = `${atEventEnd ? "" : "\n\n"}data: ${JSON.stringify(error)}\n\n`;
+        response.write(event, () => response.destroy());
+      } else response.destroy();
+    },
+  };
+}
+
+export function sendError(response: ServerResponse, error: GatewayError, headers: Readonly<Record<string, string>> = {}): void {
+  const bytes = error.bytes();
+  response.writeHead(error.status, {
+    ...headers,
+    ...errorHeaders(error),
+    "content-type": "application/json",
+    "content-length": String(bytes.length),
+  });
+  response.end(bytes);
+}
+
+export function errorHeaders(error: GatewayError): Record<string, string> {
+  return {
+    ...(error.retryAfter ? { "retry-after": error.retryAfter } : {}),
+    ...(error.code === "invalid_api_key" ? { "www-authenticate": 'Bearer realm="openclaw"' } : {}),
+    "x-openclaw-error": error.code,
+  };
+}
+
+export function toGatewayError(error: unknown): GatewayError {
+  return error instanceof GatewayError
+    ? error
+    : new GatewayError("internal", "The gateway failed at this request; its log says why.", { cause: error });
+}
+
+const newline = 0x0a;
+
+function endsEvent(chunk: Buffer): boolean {
+  const last = chunk.length - 1;
+  return chunk[last] === newline && (chunk[last - 1] === newline || (chunk[last - 1] === 0x0d && chunk[last - 2] === newline));
+}

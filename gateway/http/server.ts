@@ -1,0 +1,166 @@
+// The HTTP server: body parsing, request ids, authentication by route, access log, errors; routes come from routes/.
+import { randomUUID } from "node:crypto";
+import type { ServerResponse } from "node:http";
+import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+import { stackOf } from "../config/rules.ts";
+import type { Scope } from "../config/schema.ts";
+import { GatewayError, systemCode } from "../errors.ts";
+import { type Caller, requireScope } from "./auth.ts";
+import type { GatewayContext } from "./context.ts";
+import { errorHeaders, toGatewayError } from "./relay.ts";
+import { registerChat } from "./routes/chat.ts";
+import { registerHealth } from "./routes/health.ts";
+import { registerMetrics } from "./routes/metrics.ts";
+import { registerModels } from "./routes/models.ts";
+import { registerPage } from "./routes/page.ts";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** Who calls; null on routes that ask nobody. */
+    caller: Caller | null;
+    /** Extra fields of this request's line in the access log. */
+    accessFields: AccessFields;
+  }
+  interface FastifyContextConfig {
+    /** What a caller must be allowed to do; without it the route is open to all. */
+    scope?: Scope;
+  }
+}
+
+export interface AccessFields {
+  provider?: string;
+  model?: string;
+  stream?: boolean;
+  llm_tokens?: number;
+  ttft_ms?: number;
+  error_code?: string;
+}
+
+/** `operations`: only health and metrics, without tokens, for the extra port. */
+export async function createServer(context: GatewayContext, surface: "all" | "operations"): Promise<FastifyInstance> {
+  const { http } = stackOf(context.runtime().config);
+  const server = Fastify({
+    bodyLimit: http.maxBodyBytes,
+    requestTimeout: http.requestTimeoutMs,
+    keepAliveTimeout: http.keepAliveTimeoutMs,
+    http: { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1000 },
+    genReqId: requestId,
+    exposeHeadRoutes: true,
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512 },
+  });
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  server.decorateRequest("caller", null);
+  // Objects cannot be shared between requests: set in the first hook.
+  server.decorateRequest("accessFields", null, []);
+
+  server.addHook("onRequest", async (request, reply) => {
+    observe(context, request, reply.raw);
+    reply.header("x-request-id", request.id).header("x-content-type-options", "nosniff");
+    const hsts = context.runtime().config.gateway.http.securityHeaders?.strictTransportSecurity;
+    if (hsts) reply.header("strict-transport-security", hsts);
+    if (context.lifecycle.phase === "draining") reply.header("connection", "close");
+    const { scope } = request.routeOptions.config;
+    if (scope === undefined) return;
+    if (context.lifecycle.refusing)
+      throw new GatewayError("draining", "The gateway is stopping: send the request again.", { retryAfter: "1" });
+    const caller = context.runtime().auth.authenticate(request.headers, request.ip);
+    request.caller = caller;
+    requireScope(caller, scope);
+  });
+  server.setErrorHandler((error, request, reply) => {
+    const failure = fromFastify(error);
+    request.accessFields.error_code = failure.code;
+    if (failure.code === "internal") context.log.error("request_failed", describe(failure), { request_id: request.id });
+    if (failure.status === 401 || failure.status === 403) context.metrics.connectionsFailed.add(1, failure.code);
+    return reply.code(failure.status).headers(errorHeaders(failure)).type("application/json").send(failure.bytes());
+  });
+  server.setNotFoundHandler((request, reply) => {
+    const known = surface === "all" && server.hasRoute({ url: request.url.split("?")[0] ?? "", method: "POST" });
+    const failure = known
+      ? new GatewayError("method_not_allowed", `${request.method} is not offered here: send POST.`)
+      : new GatewayError("not_found", "There is nothing at this path. The API is under /v1: see /v1/models.");
+    if (known) reply.header("allow", "POST");
+    return reply.code(failure.status).type("application/json").send(failure.bytes());
+  });
+
+  registerHealth(server, context);
+  registerMetrics(server, context, surface);
+  if (surface === "all") {
+    registerModels(server, context);
+    registerChat(server, context);
+    registerPage(server, context);
+    watchConnections(server, context);
+  }
+  return server;
+}
+
+function requestId(request: { headers: NodeJS.Dict<string | string[]> }): string {
+  const given = request.headers["x-request-id"];
+  return typeof given === "string" && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
+}
+
+/** Counts and logs each request once, however it ends: on `close` also streams that were taken over have ended. */
+function observe(context: GatewayContext, request: FastifyRequest, response: ServerResponse): void {
+  const begun = performance.now();
+  request.accessFields = {};
+  context.lifecycle.enter();
+  response.once("close", () => {
+    context.lifecycle.leave();
+    const durationMs = performance.now() - begun;
+    const route = request.routeOptions.url ?? "unknown";
+    const cut = !response.writableFinished;
+    const status = cut && (!response.headersSent || request.accessFields.error_code === undefined) ? 499 : response.statusCode;
+    context.metrics.httpRequests.add(1, route, String(status));
+    context.metrics.httpDuration.observe(durationMs / 1000, route);
+    if (!stackOf(context.runtime().config).logging.accessLog) return;
+    const quiet = route === "/healthz" || route === "/readyz" || route === "/metrics" || route === "/startupz";
+    context.log.of("http")[quiet ? "debug" : "info"]("request", `${request.method} ${route} ${status}`, {
+      request_id: request.id,
+      method: request.method,
+      route,
+      status,
+      duration_ms: Math.round(durationMs * 10) / 10,
+      remote: request.ip,
+      token_id: request.caller?.id,
+      trace_id: traceId(request.headers.traceparent),
+      ...request.accessFields,
+      ...(cut && status === 499 ? { error_code: "client_gone" } : {}),
+    });
+  });
+}
+
+/** W3C trace context: version-traceid-parentid-flags. */
+function traceId(traceparent: unknown): string | undefined {
+  return typeof traceparent === "string" ? /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-/.exec(traceparent)?.[1] : undefined;
+}
+
+const fastifyErrors: Readonly<Record<string, () => GatewayError>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: () =>
+    new GatewayError("body_too_large", "The request is larger than this gateway takes (http.maxBodyBytes)."),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
+    new GatewayError("unsupported_media_type", "Send the header Content-Type: application/json."),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
+    new GatewayError("invalid_request", "The body is not as long as Content-Length says."),
+  FST_ERR_BAD_URL: () => new GatewayError("invalid_request", "The path is not a valid URL."),
+  ECONNRESET: () => new GatewayError("client_gone", "The client left."),
+};
+
+function fromFastify(error: unknown): GatewayError {
+  return error instanceof GatewayError ? error : (fastifyErrors[systemCode(error)]?.() ?? toGatewayError(error));
+}
+
+const describe = (error: GatewayError): string => {
+  const { cause } = error;
+  return cause instanceof Error ? (cause.stack ?? cause.message) : error.message;
+};
+
+function watchConnections(server: FastifyInstance, { metrics }: GatewayContext): void {
+  server.server.on("connection", (socket) => {
+    metrics.connections.add();
+    metrics.connectionsActive.add(1);
+    socket.once("close", () => metrics.connectionsActive.add(-1));
+  });
+}
