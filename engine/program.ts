@@ -14,6 +14,7 @@ import { EngineError } from "./errors.ts";
 /**
  * Starts the program and, beside it, a reader of descriptor 3: the engine holds the other end, so when the engine is gone,
  * however it ended, the reader sees the end of the pipe and kills the whole group. A program that is busy cannot prevent it.
+ * What the shell itself has to say about processes that ended ("Terminated") is nobody's output.
  */
 const guardedStart = `
 trap : TERM
@@ -21,7 +22,7 @@ trap : TERM
 program=$!
 { read -r _; kill -KILL 0; } <&3 3<&- >/dev/null 2>&1 &
 guard=$!
-exec 3<&-
+exec 3<&- >/dev/null 2>&1
 wait $program; code=$?
 while kill -0 $program 2>/dev/null; do wait $program; code=$?; done
 kill -KILL $guard
