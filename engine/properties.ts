@@ -134,6 +134,17 @@ export function markSecretOutputs(outputs: PropertyMap, inputs: PropertyMap, add
   });
 }
 
+/** Providers spell the absent contents of assets as empty texts. */
+export function dropEmptyContents(map: PropertyMap): PropertyMap {
+  return mapValues(map, (value) =>
+    rewrite(value, (inner) => {
+      if (!isMap(inner) || !isAssetOrArchive(signatureOf(inner))) return inner;
+      const kept = Object.entries(inner).filter(([key, content]) => content !== "" || key === "hash");
+      return kept.length === Object.keys(inner).length ? inner : Object.fromEntries(kept);
+    }),
+  );
+}
+
 /** Gives assets that a provider echoed by hash alone their contents back. */
 export function restoreAssets(map: PropertyMap, original: PropertyMap | undefined): PropertyMap {
   const known = new Map<string, PropertyMap>();

@@ -3,7 +3,15 @@
  * what it returns, and a provider whose configuration is not known yet (previews) is not called at all
  * (sdk/go/common/resource/plugin/provider_plugin.go).
  */
-import { annotateSecrets, containsSecrets, containsUnknowns, restoreAssets, toWire, withoutSecrets } from "./properties.ts";
+import {
+  annotateSecrets,
+  containsSecrets,
+  containsUnknowns,
+  dropEmptyContents,
+  restoreAssets,
+  toWire,
+  withoutSecrets,
+} from "./properties.ts";
 import { type DiffResponse, type InvokeResponse, type Provider, ProviderError } from "./providers/provider.ts";
 import { parseUrn, type Urn } from "./resource.ts";
 import {
@@ -72,7 +80,7 @@ export async function createProviderClient(
     elideAssets,
   });
   const marked = (protocol: Protocol, outs: PropertyMap, ins: PropertyMap | undefined) =>
-    protocol.acceptSecrets ? outs : annotateSecrets(outs, ins);
+    protocol.acceptSecrets ? dropEmptyContents(outs) : annotateSecrets(dropEmptyContents(outs), ins);
 
   return {
     async checkConfig({ urn, olds, news }) {
