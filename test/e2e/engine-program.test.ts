@@ -1,8 +1,5 @@
 /** Real programs on the real SDK, run against the monitor with an in-memory deployment logic. */
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { DeploymentOptions } from "../../engine/deployment.ts";
 import type { EngineEvent } from "../../engine/events.ts";
@@ -10,42 +7,17 @@ import { startSource } from "../../engine/monitor.ts";
 import { runProgram } from "../../engine/program.ts";
 import { isSecret, type PropertyMap, secret, unknown } from "../../engine/values.ts";
 import { createMemorySink, type MemorySinkOptions } from "../support/memory-sink.ts";
+import { createProgramFolder, type ProgramFolder } from "../support/program-options.ts";
 
-let root = "";
+let folder: ProgramFolder;
 before(async () => {
-  root = await mkdtemp(join(tmpdir(), "program-"));
-  await symlink(join(import.meta.dirname, "../../node_modules"), join(root, "node_modules"));
-  await writeFile(join(root, "package.json"), '{"type":"module"}');
+  folder = await createProgramFolder();
 });
-after(() => rm(root, { recursive: true }));
-
-let programs = 0;
+after(() => folder.remove());
 
 /** Runs a program to its end and returns all that it did. */
 async function run(source: string, more: Partial<DeploymentOptions> = {}, sinkOptions: Partial<MemorySinkOptions> = {}) {
-  const programDirectory = join(root, `program-${programs++}`);
-  await mkdir(programDirectory);
-  await writeFile(join(programDirectory, "index.ts"), source);
-  const options: DeploymentOptions = {
-    kind: "update",
-    dryRun: false,
-    project: "demo",
-    stack: "dev",
-    organization: "organization",
-    parallel: 8,
-    config: {},
-    configSecretKeys: [],
-    refresh: false,
-    targets: [],
-    targetDependents: false,
-    replaceTargets: [],
-    continueOnError: false,
-    rootDirectory: root,
-    programDirectory,
-    entryPoint: "index.ts",
-    runtimeOptions: { typescript: false },
-    ...more,
-  };
+  const options = await folder.write(source, more);
   const events: EngineEvent[] = [];
   const sink = createMemorySink({ stack: "dev", project: "demo", dryRun: options.dryRun, ...sinkOptions });
   const running = await startSource(options, { sink, runProgram, emit: (event) => events.push(event) });
@@ -203,4 +175,71 @@ test("a package that is asked for by config has no default provider", async () =
   });
   assert.equal(outcome.ok, false);
   assert.ok(texts.some((text) => text.includes("Default provider for 'random' disabled.")));
+});
+
+test("transforms run from the inside out: the resource's own, its parents', the stack's", async () => {
+  const { goal, outcome } = await run(
+    `${imports}
+    const add = (mark) => (args) => {
+      args.props.prefix = pulumi.output(args.props.prefix).apply((prefix) => (prefix ?? "") + mark);
+      return { props: args.props, opts: args.opts };
+    };
+    pulumi.runtime.registerResourceTransform(add("-stack"));
+    class Box extends pulumi.ComponentResource {
+      constructor(name, opts) { super("demo:index:Box", name, {}, opts); }
+    }
+    const first = new random.RandomId("first", { byteLength: 1 });
+    const box = new Box("box", { transforms: [add("-parent")] });
+    new random.RandomPet("pet", { prefix: first.hex, separator: pulumi.secret("s") }, {
+      parent: box,
+      transforms: [add("-own"), (args) => ({ props: { ...args.props, length: 3 }, opts: { ...args.opts, protect: true } })],
+    });
+    pulumi.runtime.registerInvokeTransform((args) => ({ args: { ...args.args, stdin: "changed" }, opts: args.opts }));`,
+    {},
+    { outputsOf: (goal) => ({ ...goal.properties, hex: "ab" }) },
+  );
+  assert.equal(outcome.ok, true);
+  const pet = goal("pet");
+  assert.equal(pet.properties.prefix, "ab-own-parent-stack");
+  assert.deepEqual(pet.properties.separator, secret("s"));
+  assert.equal(pet.properties.length, 3);
+  assert.equal(pet.protect, true);
+  const firstUrn = "urn:pulumi:dev::demo::random:index/randomId:RandomId::first";
+  // The Node SDK's transforms forget which property depends on what; the resource's own list stays.
+  assert.deepEqual(pet.propertyDependencies.prefix, []);
+  assert.ok(pet.dependencies.includes(firstUrn));
+});
+
+test("a transform of functions changes their arguments", async () => {
+  const { sink } = await run(`${imports} import * as command from "@pulumi/command";
+    pulumi.runtime.registerInvokeTransform((args) => ({ args: { ...args.args, stdin: "changed" }, opts: args.opts }));
+    export const out = command.local.runOutput({ command: "cat" }).stdout;`);
+  assert.deepEqual(sink.invokes[0]?.args, { command: "cat", stdin: "changed" });
+});
+
+test("hooks of the program are run by name, and may fail or only warn", async () => {
+  const options = await folder.write(`${imports}
+    const say = (text) => async (args) => { console.log(text + " " + args.name + " " + JSON.stringify(args.newInputs)); };
+    const fine = new pulumi.ResourceHook("fine", say("fine"));
+    const bad = new pulumi.ResourceHook("bad", async () => { throw new Error("bad hook"); });
+    const again = new pulumi.ErrorHook("again", async (args) => args.errors[0] === "retry me");
+    new random.RandomId("x", { byteLength: 1 }, { hooks: { beforeCreate: [fine], afterCreate: [bad], onError: [again] } });`);
+  const events: EngineEvent[] = [];
+  const sink = createMemorySink({ stack: "dev", project: "demo" });
+  const source = await startSource(options, { sink, runProgram, emit: (event) => events.push(event) });
+  await source.registered;
+  const hooks = sink.goals.find((goal) => goal.name === "x")?.hooks;
+  assert.deepEqual(hooks, { beforeCreate: ["fine"], afterCreate: ["bad"], onError: ["again"] });
+  const call = {
+    urn: "urn:pulumi:dev::demo::random:index/randomId:RandomId::x",
+    name: "x",
+    type: "random:index/randomId:RandomId",
+  };
+  await source.hooks.run("beforeCreate", ["fine"], { ...call, newInputs: { byteLength: 1 } });
+  await assert.rejects(source.hooks.run("afterCreate", ["bad"], call), /after hook "bad" failed: .*bad hook/);
+  await assert.rejects(source.hooks.run("afterCreate", ["none"], call), /hook "none" was not registered/);
+  assert.equal(await source.hooks.runError(["again"], call, "create", ["retry me"]), true);
+  assert.equal(await source.hooks.runError(["again"], call, "create", ["final"]), false);
+  assert.deepEqual(await source.finish(), { ok: true, exitCode: 0 });
+  assert.ok(events.some((event) => "message" in event && event.message === 'fine x {"byteLength":1}'));
 });
