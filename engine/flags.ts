@@ -26,8 +26,6 @@ const shown =
 const cloud =
   "config|c=* config-path client= exclude|x=* exclude-dependents policy-pack=* policy-pack-config=* show-policy-remediations urns run-program skip-config-validation output= attach-debugger=* plan= neo neo-task-on-failure copilot event-log= exec-kind= exec-agent= remote remote-env=* ignore-protect";
 
-const stackRefused = "organization|o= project|p= tag|t= show-urns|u show-ids|i";
-
 export const commands: { [name: string]: CommandSpec } = {
   preview: {
     flags: `${shown} expect-no-changes refresh|r=? target|t=* target-dependents replace=* show-reads`,
@@ -58,30 +56,34 @@ export const commands: { [name: string]: CommandSpec } = {
     summary: "Delete all resources of a stack",
   },
   stack: {
-    flags: "show-name show-secrets",
-    refused: stackRefused,
+    flags: "show-name show-secrets show-urns|u show-ids|i",
     arguments: [0, 0],
     usage: "",
     summary: "Show a stack: resources and outputs",
   },
   "stack init": {
-    flags: "no-select secrets-provider= copy-config-from=",
-    refused: "teams=* remote-config yes|y",
+    flags: "no-select secrets-provider=",
+    refused: "teams=* remote-config yes|y copy-config-from=",
     arguments: [0, 1],
     usage: "[NAME]",
     summary: "Create a stack",
   },
-  "stack ls": { flags: "json|j all|a", refused: stackRefused, arguments: [0, 0], usage: "", summary: "List the stacks" },
+  "stack ls": {
+    flags: "json|j all|a project|p=",
+    refused: "organization|o= tag|t=",
+    arguments: [0, 0],
+    usage: "",
+    summary: "List the stacks",
+  },
   "stack select": {
-    flags: "create|c",
-    refused: "secrets-provider=",
+    flags: "create|c secrets-provider=",
     arguments: [0, 1],
     usage: "[NAME]",
     summary: "Choose the stack that commands work on",
   },
+  "stack unselect": { flags: "", arguments: [0, 0], usage: "", summary: "Choose no stack" },
   "stack rm": {
-    flags: "force|f yes|y preserve-config",
-    refused: "remove-backups",
+    flags: "force|f yes|y preserve-config remove-backups",
     arguments: [0, 1],
     usage: "[NAME]",
     summary: "Remove a stack that has no resources",
@@ -93,8 +95,7 @@ export const commands: { [name: string]: CommandSpec } = {
     summary: "Show the updates of a stack",
   },
   "stack output": {
-    flags: "json|j show-secrets",
-    refused: "shell",
+    flags: "json|j show-secrets shell",
     arguments: [0, 1],
     usage: "[NAME]",
     summary: "Show the outputs of a stack",
@@ -120,7 +121,7 @@ export const commands: { [name: string]: CommandSpec } = {
     summary: "List the settings of a stack",
   },
   "config set": {
-    flags: "path secret plaintext type= config-file=",
+    flags: "path secret plaintext raw type= config-file=",
     arguments: [1, 2],
     usage: "KEY [VALUE]",
     summary: "Set a setting; without a value it is read from standard input",
@@ -142,8 +143,8 @@ export const commands: { [name: string]: CommandSpec } = {
   },
   "state delete": {
     flags: "all force yes|y target-dependents",
-    arguments: [0, 1],
-    usage: "[URN]",
+    arguments: [0, Number.POSITIVE_INFINITY],
+    usage: "[URN...]",
     summary: "Forget a resource without deleting it",
   },
   pulumi: {
@@ -183,7 +184,7 @@ export const cliCommands = [
     " ",
   ),
   ..."view-trace watch whoami".split(" "),
-  ...["change-secrets-provider", "drift", "get", "graph", "migrate", "rename", "schedule", "tag", "unselect", "webhook"].map(
+  ...["change-secrets-provider", "drift", "get", "graph", "migrate", "rename", "schedule", "tag", "webhook"].map(
     (name) => `stack ${name}`,
   ),
   ...["cp", "copy", "env", "edit", "refresh", "rm-all", "remove-all", "set-all"].map((name) => `config ${name}`),

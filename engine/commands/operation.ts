@@ -17,7 +17,7 @@ import {
   type Workspace,
 } from "../stack.ts";
 import { mergedConfig } from "../stack-settings.ts";
-import { confirm } from "./confirm.ts";
+import { approve } from "./approve.ts";
 import type { CommandContext } from "./context.ts";
 import { listenForInterrupts } from "./interrupts.ts";
 
@@ -78,7 +78,7 @@ export async function runOperation(operation: Operation): Promise<number> {
     if (!skipPreview) {
       const preview = await deploy(operation, workspace, update.stack, await loading, undefined);
       if (!preview.result.ok) return await left(update, exitCode(operation, preview.result));
-      if (!approved && !(await confirm(context, kind, () => details(operation, update.stack, preview.events)))) {
+      if (!approved && !(await approve(context, kind, () => details(operation, update.stack, preview.events)))) {
         context.out(`confirmation declined, not proceeding with the ${kind}\n`);
         return await left(update, exitCodes.failed);
       }

@@ -52,12 +52,7 @@ export async function openDisplay(options: DisplayOptions, output: DisplayOutput
     ...display,
     event: (event) => {
       if (isInternal(event)) return;
-      const shown = redactor ? redactor.event(event) : event;
-      // Why a resource failed is told like all that is told of it.
-      if (shown.kind === "resource-failed" && shown.error !== "") {
-        display.event({ kind: "diagnostic", severity: "error", message: shown.error, urn: shown.step.urn });
-      }
-      display.event(shown);
+      display.event(redactor ? redactor.event(event) : event);
     },
   };
 }
