@@ -16,7 +16,6 @@ const runs: { [command: string]: Run } = {
     await stackInit(context, {
       ...options,
       name: args.rest[0] ?? context.stack,
-      copyConfigFrom: args.text("copy-config-from"),
     });
   },
   "stack ls": async (context, args) => {

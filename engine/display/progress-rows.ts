@@ -157,8 +157,10 @@ export function createRows(options: RowOptions): Rows {
         return takeDiagnostic({ kind: "diagnostic", severity: "info", message: `read ${type} ${name}`, ephemeral: true });
       }
     }
+    // The stack shows from its second event on: the first only says that the program runs.
+    const root = step.urn === stackUrn;
     const row = rowFor(step.urn, step);
-    if (shouldShow(step) || step.urn === stackUrn) row.hidden = false;
+    if (shouldShow(step) || root) row.hidden = false;
     if (event.kind === "resource-failed") {
       anyFailed = true;
       row.failed = true;
