@@ -46,7 +46,10 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
     done = true;
     clearTimeout(total);
     clearTimeout(phaseTimer);
-    if (!error) return sink.end();
+    if (!error) {
+      sink.end();
+      return;
+    }
     controller?.abort(error);
     sink.fail(error);
   }

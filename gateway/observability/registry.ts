@@ -98,7 +98,7 @@ function createSeries<Entry>(labels: readonly string[], make: () => Entry) {
       const found = entries.get(at);
       if (found) return found.entry;
       if (entries.size >= maxSeries && !values.every((value) => value === "other")) return this.of(labels.map(() => "other"));
-      const pairs = labels.map((label, index) => `${label}="${escape(values[index] ?? "")}"`);
+      const pairs = labels.map((label, index) => `${label}="${escapeLabel(values[index] ?? "")}"`);
       const made = { key: pairs.length > 0 ? `{${pairs.join(",")}}` : "", entry: make() };
       entries.set(at, made);
       return made.entry;
@@ -111,5 +111,5 @@ function createSeries<Entry>(labels: readonly string[], make: () => Entry) {
   };
 }
 
-const escape = (value: string): string => value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
+const escapeLabel = (value: string): string => value.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
 const number = (value: number): string => (Number.isFinite(value) ? String(value) : value > 0 ? "+Inf" : "NaN");

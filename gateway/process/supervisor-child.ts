@@ -22,7 +22,7 @@ export interface GatewayExit {
 
 /** @param descriptor the listening socket; it becomes descriptor 3 of the gateway */
 export function startGateway(spec: ProcessSpec, directory: string, descriptor: number, logDescriptor: number): GatewayChild {
-  const child = spawn(spec.node, ["--disable-warning=ExperimentalWarning", spec.entry], {
+  const child = spawn(spec.node, ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=4", spec.entry], {
     stdio: ["ignore", logDescriptor, logDescriptor, descriptor, "ipc"],
     cwd: directory,
     env: { ...process.env, ...spec.environment, LISTEN_FDS: "1", OPENCLAW_SUPERVISOR_DIRECTORY: directory },

@@ -57,12 +57,12 @@ code { font: .9em ui-monospace, monospace; }
 <div><dt>Status</dt><dd class="state ${ready ? "good" : "wait"}">${facts.phase}</dd></div>
 <div><dt>Model servers</dt><dd>${facts.demo ? "demonstration" : `${facts.modelsUp} of ${facts.modelsTotal} answer`}</dd></div>
 <div><dt>Up for</dt><dd>${duration(facts.uptimeSeconds)}</dd></div>
-<div><dt>Version</dt><dd>${escape(facts.version)}</dd></div>
+<div><dt>Version</dt><dd>${escapeHtml(facts.version)}</dd></div>
 </dl>
 </section>
 <section>
 <h2>Call it</h2>
-<pre>${escape(call)}</pre>
+<pre>${escapeHtml(call)}</pre>
 <p>${facts.needsToken ? "<code>$TOKEN</code> is the gateway's token: <code>npm run token</code> prints it. " : ""}The models are listed at <code>/v1/models</code>.</p>
 </section>
 <section>
@@ -82,4 +82,4 @@ function duration(seconds: number): string {
 }
 
 const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
-const escape = (text: string): string => text.replace(/[&<>"']/g, (letter) => entities[letter] ?? letter);
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (letter) => entities[letter] ?? letter);
