@@ -20,6 +20,8 @@ export interface DeploymentOptions {
   /** Keys are `project:name`; values as strings, objects as JSON; secrets in clear here. */
   config: { [key: string]: string };
   configSecretKeys: string[];
+  /** The same as it may be shown: secrets masked, also those within objects. Where absent, secret keys are masked as a whole. */
+  shownConfig?: { [key: string]: string };
   /** Refresh before the update or destroy. */
   refresh: boolean;
   /** URNs or globs (`**name`, `*`); empty = all. */

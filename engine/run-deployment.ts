@@ -283,7 +283,8 @@ const noHooks: HookRunner = {
   runError: async () => false,
 };
 
-function blinded({ config, configSecretKeys }: DeploymentOptions): { [key: string]: string } {
+function blinded({ config, configSecretKeys, shownConfig }: DeploymentOptions): { [key: string]: string } {
+  if (shownConfig) return shownConfig;
   const secrets = new Set(configSecretKeys);
   return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, secrets.has(key) ? "[secret]" : value]));
 }

@@ -24,6 +24,8 @@ export interface ProgramConfig {
   /** `namespace:name` to text; objects as JSON; secrets in clear. */
   config: { [key: string]: string };
   configSecretKeys: string[];
+  /** As it may be shown: `[secret]` in place of each secret, also within objects. */
+  shownConfig: { [key: string]: string };
 }
 
 /** The stack's values and, where it has none, the project's defaults and fixed values. Secrets stay encrypted. */
@@ -69,6 +71,7 @@ export function programConfig(
   return {
     config: Object.fromEntries(entries.map(([key, value]) => [key, valueText(value)])),
     configSecretKeys: entries.map(([key]) => key).filter((key) => hasSecure(merged.get(key))),
+    shownConfig: Object.fromEntries([...merged].map(([key, value]) => [key, valueText(mapSecure(value, () => "[secret]"))])),
   };
 }
 
