@@ -30,6 +30,7 @@ export function createMemorySink(options: MemorySinkOptions): MemorySink {
       const urn = makeUrn(options.stack, options.project, goal.parent, goal.type, goal.name);
       const outputs = goal.custom ? (options.outputsOf?.(goal) ?? goal.properties) : {};
       if (!goal.custom) return { urn, outputs, result: "success" };
+      if (goal.name === "fails") return { urn, outputs, result: "fail" };
       const provider = goal.type.startsWith("pulumi:providers:");
       const id = options.dryRun ? (provider ? unknown : "") : `id-of-${goal.name}`;
       return { urn, id, outputs, result: "success" };

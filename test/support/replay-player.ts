@@ -26,7 +26,7 @@ export interface PlayedCall {
 /** What a provider said while it worked on a call: it is not in the messages, only in what was printed. */
 export interface PlayedLog {
   method: string;
-  /** The resource's name. */
+  /** The resource's name, or the function's. */
   name: string;
   severity: ProviderLog["severity"];
   message: string;
@@ -115,6 +115,8 @@ function nameOf(request: Value): string {
   return typeof urn === "string" ? urn : typeof tok === "string" ? tok : "";
 }
 
+const patienceMs = 150;
+
 export function createPlayers(options: PlayerOptions): Players {
   const { comparison } = options;
   const free = options.calls.filter((call) => call.service === "ResourceProvider");
@@ -123,6 +125,7 @@ export function createPlayers(options: PlayerOptions): Players {
   const problems: string[] = [];
   let clock = 0;
   let lastProgress = Date.now();
+  const waiting: number[] = [];
 
   function match(pkg: string, method: string, request: Value): RecordedCall | undefined {
     const candidates = free.filter(
@@ -140,13 +143,18 @@ export function createPlayers(options: PlayerOptions): Players {
     return best;
   }
 
-  /** Waits until everything that was answered earlier in the recording was answered here, or nothing moves any more. */
+  /**
+   * Waits until everything that was answered earlier in the recording was answered here. Where nothing moves any more, the
+   * one that was answered first goes on: not all that the recording did happens here, and not in the same order.
+   */
   async function turn(recorded: RecordedCall | undefined): Promise<void> {
     const end = recorded?.ended ?? Number.POSITIVE_INFINITY;
+    waiting.push(end);
     while ([...unanswered].some((call) => call !== recorded && (call.ended ?? 0) < end)) {
-      if (Date.now() - lastProgress > 400) return;
+      if (Date.now() - lastProgress > patienceMs && end === Math.min(...waiting)) break;
       await delay(5);
     }
+    waiting.splice(waiting.indexOf(end), 1);
   }
 
   async function play(pkg: string, method: string, request: unknown, log: (entry: ProviderLog) => void): Promise<Value> {
@@ -156,15 +164,16 @@ export function createPlayers(options: PlayerOptions): Players {
     const recorded = match(pkg, method, call.request);
     call.recorded = recorded;
     const source = recorded ?? similar(pkg, method, call.request);
-    if (!recorded && !options.ordered) problems.push(`${method} ${nameOf(call.request)}: was not called in the recording`);
+    if (!source) problems.push(`${method} ${nameOf(call.request)}: was not called in the recording`);
     await options.onCall?.(call);
     if (options.ordered) await turn(recorded);
     if (recorded) unanswered.delete(recorded);
     lastProgress = Date.now();
     for (const entry of options.logs) {
-      if (entry.method === method && nameOf(call.request).endsWith(`::${entry.name}`)) {
+      if (entry.method === method && nameOf(call.request).endsWith(`:${entry.name}`)) {
         const { severity, message, ephemeral } = entry;
-        log({ severity, message, ephemeral, urn: nameOf(call.request) });
+        const urn = nameOf(call.request);
+        log({ severity, message, ephemeral, ...(urn.startsWith("urn:") && { urn }) });
       }
     }
     call.ended = clock++;

@@ -1,4 +1,5 @@
 /** What the user sees of a replay against what was printed in the recording: blocks at the end, diffs, JSON documents. */
+import { join } from "node:path";
 import { z } from "zod";
 import { openDisplay } from "../../engine/display/display.ts";
 import type { Value } from "../../engine/values.ts";
@@ -8,9 +9,16 @@ import { describe, differences, plain } from "./replay-compare.ts";
 import { readText } from "./replay-recording.ts";
 import type { Replay } from "./replay-run.ts";
 
-/** As printed without a terminal; standard output only. */
-export async function print({ events, options }: Replay, form: { diff?: boolean; json?: boolean }): Promise<string> {
-  let text = "";
+interface Printed {
+  out: string;
+  err: string;
+  /** Both as they come. */
+  both: string;
+}
+
+/** As printed without a terminal. */
+async function print({ events, options }: Replay, form: { diff?: boolean; json?: boolean }): Promise<Printed> {
+  const printed: Printed = { out: "", err: "", both: "" };
   const display = await openDisplay(
     {
       kind: options.kind,
@@ -33,9 +41,13 @@ export async function print({ events, options }: Replay, form: { diff?: boolean;
     },
     {
       out: (piece) => {
-        text += piece;
+        printed.out += piece;
+        printed.both += piece;
       },
-      err: () => {},
+      err: (piece) => {
+        printed.err += piece;
+        printed.both += piece;
+      },
       columns: () => 80,
       rows: () => 24,
       nowMs: () => 0,
@@ -43,7 +55,7 @@ export async function print({ events, options }: Replay, form: { diff?: boolean;
   );
   for (const event of events) display.event(event);
   display.close();
-  return text;
+  return printed;
 }
 
 const documentSchema = z.looseObject({
@@ -58,9 +70,11 @@ function readDocument(text: string): Value {
   return plain({ ...document, steps: document.steps.toSorted((a, b) => key(a).localeCompare(key(b))) });
 }
 
+const repository = join(import.meta.dirname, "../..");
+
 /** The places of the recording and of the replay, and what every run makes anew. */
 function settled(text: string, replay: Replay): string {
-  let settled = text.replaceAll(replay.root, "/project");
+  let settled = text.replaceAll(replay.root, "/project").replaceAll(repository, "/project");
   for (const [recorded, ours] of replay.comparison.ids) settled = settled.replaceAll(ours, recorded);
   return settled;
 }
@@ -83,16 +97,34 @@ export async function verifyPrinted(replay: Replay, index: number): Promise<stri
   if (step.killAt) return [];
   const out = readText(step.recording, `${step.step}.out`) ?? "";
   if (out.startsWith("{")) {
-    const ours = readDocument(settled(await print(replay, { json: true }), replay));
-    return differences(readDocument(out), ours, comparison).map((difference) => `JSON: ${describe(difference)}`);
+    const { out: ours } = await print(replay, { json: true });
+    return differences(readDocument(out), readDocument(settled(ours, replay)), comparison).map(
+      (difference) => `JSON: ${describe(difference)}`,
+    );
   }
   if (out.includes("\n    [urn=")) {
-    const lines = (text: string) => text.split("\n").filter(Boolean).sort().join("\n");
-    const ours = settled(await print(replay, { diff: true }), replay);
-    return lines(out) === lines(ours) ? [] : [`printed: recorded\n${out}\n  ours\n${ours}`];
+    const err = readText(step.recording, `${step.step}.err`);
+    const printed = await print(replay, { diff: true });
+    // Where no file for the standard error was kept, both went into one.
+    const problems = compareLines(out, settled(err === undefined ? printed.both : printed.out, replay));
+    return err === undefined ? problems : [...problems, ...compareLines(err, settled(printed.err, replay))];
   }
   const wanted = takeApart(out)[index];
   if (!wanted) return [`the recording printed ${index} deployments only`];
-  const [ours] = takeApart(settled(await print(replay, {}), replay));
+  const [ours] = takeApart(settled((await print(replay, {})).out, replay));
   return ours ? compareBlocks(wanted, ours) : ["nothing was printed"];
+}
+
+/** Lines in any order: which resource is told of first is chance. */
+function compareLines(recorded: string, ours: string): string[] {
+  const count = (text: string) => {
+    const lines = new Map<string, number>();
+    for (const line of text.split("\n").filter(Boolean)) lines.set(line, (lines.get(line) ?? 0) + 1);
+    return lines;
+  };
+  const [wanted, had] = [count(recorded), count(ours)];
+  const lines = new Set([...wanted.keys(), ...had.keys()]);
+  return [...lines]
+    .filter((line) => wanted.get(line) !== had.get(line))
+    .map((line) => `printed: recorded ${wanted.get(line) ?? 0} times, ours ${had.get(line) ?? 0} times: ${line}`);
 }

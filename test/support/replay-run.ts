@@ -13,6 +13,7 @@ import { openSecrets } from "../../engine/secrets.ts";
 import { createStateWriter } from "../../engine/state.ts";
 import type { PropertyMap, Value } from "../../engine/values.ts";
 import { isMap } from "../../engine/values.ts";
+import { rebuildBefore } from "./replay-before.ts";
 import type { ReadCheckpoint } from "./replay-checkpoint.ts";
 import { decryptSecure, parseCheckpoint } from "./replay-checkpoint.ts";
 import type { Comparison } from "./replay-compare.ts";
@@ -23,6 +24,7 @@ import { createReplayProject } from "./replay-project.ts";
 import type { RecordedCall, RecordedRun } from "./replay-recording.ts";
 import { readConfig, readRuns, readText, replaceText } from "./replay-recording.ts";
 import type { ReplayStep } from "./replay-steps.ts";
+import { replaySteps, said } from "./replay-steps.ts";
 import type { MonitorCall, MonitorListener } from "./replay-wire.ts";
 import { listenToMonitor } from "./replay-wire.ts";
 
@@ -120,6 +122,7 @@ function optionsFor(step: ReplayStep, run: RecordedRun, root: string, program: s
     parallel: 8,
     config: known.config,
     configSecretKeys: known.secretKeys,
+    shownConfig: shownConfig(known),
     refresh: false,
     targets: [],
     targetDependents: false,
@@ -133,9 +136,20 @@ function optionsFor(step: ReplayStep, run: RecordedRun, root: string, program: s
   };
 }
 
+/** Which parts of an object are secret stands in the stack file only, which was not recorded. */
+const partlySecret: { [key: string]: string } = { "options:nested": '{"key":"[secret]","list":[{"name":"value"}]}' };
+
+function shownConfig({ config, secretKeys }: { config: { [key: string]: string }; secretKeys: string[] }): {
+  [key: string]: string;
+} {
+  const masked = secretKeys.map((key) => [key, partlySecret[key] ?? "[secret]"]);
+  return { ...config, ...Object.fromEntries(masked) };
+}
+
 async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: RecordedCall[]): Promise<Replay> {
-  const before = step.before ? readState(step.recording, step.before) : { ...empty };
+  const known = step.before ? readState(step.recording, step.before) : { ...empty };
   const after = readState(step.recording, step.step);
+  const before = step.unrecorded ? rebuildBefore(known, after, recorded, step.unrecorded.gone) : known;
   const comparison = newComparison(plain(before));
   const phase = step.step < "04" ? "first" : "later";
   const project = createReplayProject(step.recording, phase, kubeconfigOf(recorded));
@@ -156,7 +170,7 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
     calls: recorded.calls,
     elsewhere,
     comparison,
-    logs: step.logs ?? [],
+    logs: [...said, ...(step.logs ?? [])],
     ordered: step.races ?? false,
     failure: failureOf(after),
     onCall(call) {
@@ -167,7 +181,7 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
     },
   });
   const listening: RunProgram = (request) => {
-    const started = listenToMonitor(request.monitorAddress).then((listener) => {
+    const started = listenToMonitor(request.monitorAddress, step.races ? recorded.calls : []).then((listener) => {
       listeners.push(listener);
       return runProgram({ ...request, monitorAddress: listener.address });
     });
@@ -251,7 +265,8 @@ function watchEnd(players: Players, recorded: RecordedRun, step: ReplayStep, act
 /** All deployments of a step, each from the state before it. */
 export async function replayStep(step: ReplayStep): Promise<Replay[]> {
   const runs = recordedRuns(step.recording, step.step);
-  const elsewhere = runs.flatMap((run) => run.calls);
+  const others = step.races ? replaySteps.filter((other) => other.recording === step.recording) : [];
+  const elsewhere = others.flatMap((other) => recordedRuns(other.recording, other.step).flatMap((run) => run.calls));
   const replays: Replay[] = [];
   for (const run of runs) replays.push(await replayRun(step, run, elsewhere));
   return replays;

@@ -1,14 +1,15 @@
 /** Judges a replay: provider calls, answers to the program, the state afterwards. Each problem is one line. */
 import type { ResourceState } from "../../engine/resource.ts";
-import type { PropertyMap, Value } from "../../engine/values.ts";
+import { parseUrn } from "../../engine/resource.ts";
+import type { Value } from "../../engine/values.ts";
 import { isMap } from "../../engine/values.ts";
 import type { ReadCheckpoint } from "./replay-checkpoint.ts";
 import type { Comparison } from "./replay-compare.ts";
 import { describe, differences, distance, plain } from "./replay-compare.ts";
-import type { PlayedCall } from "./replay-player.ts";
 import type { RecordedCall } from "./replay-recording.ts";
 import type { Replay } from "./replay-run.ts";
 import type { MonitorCall } from "./replay-wire.ts";
+import { monitorKey } from "./replay-wire.ts";
 
 function text(value: Value | undefined): string {
   return typeof value === "string" ? value : "";
@@ -19,15 +20,20 @@ function shortName(request: Value): string {
   return text(request.urn) || text(request.tok) || text(request.name);
 }
 
-/** Every call to a provider, all fields; and for each resource in the recorded order. */
-export function verifyProviderCalls({ players, recorded }: Replay): string[] {
+/** Every call to a provider, all fields; and for each resource (not: URN, which a replaced one shares) in the recorded order. */
+export function verifyProviderCalls({ players, recorded, before }: Replay): string[] {
   const problems = [...players.problems];
   for (const call of players.missing()) {
     problems.push(`${call.pkg} ${call.method} ${shortName(call.request)}: was called in the recording, not here`);
   }
-  const key = (call: { pkg?: string; request: Value }) =>
-    isMap(call.request) && typeof call.request.urn === "string" ? call.request.urn : undefined;
-  const sequences = <Call extends { pkg?: string; method: string; request: Value }>(calls: Call[]) => {
+  const key = ({ request }: { request: Value }) => {
+    const urn = isMap(request) ? text(request.urn) : "";
+    if (urn === "" || !isMap(request)) return undefined;
+    // A provider's id is new; two copies of one resource are worked on independently.
+    if (parseUrn(urn).type.startsWith("pulumi:providers:")) return urn;
+    return before.resources.filter((state) => state.urn === urn).length > 1 ? undefined : `${urn} ${text(request.id)}`;
+  };
+  const sequences = <Call extends { method: string; request: Value }>(calls: Call[]) => {
     const byUrn = new Map<string, string[]>();
     for (const call of calls) {
       const urn = key(call);
@@ -44,29 +50,38 @@ export function verifyProviderCalls({ players, recorded }: Replay): string[] {
   return problems;
 }
 
-/** A resource is deleted after all that depended on it; the calls that are compared begin after those end. */
-export function verifyDeletionOrder({ players, before }: Replay): string[] {
+interface Span {
+  method: string;
+  request: Value;
+  began: number;
+  ended?: number;
+}
+
+/** True where the resource that `first` deletes was gone before `second` began. */
+function deletedFirst(calls: Span[], first: ResourceState, second: ResourceState): boolean | undefined {
+  const deletion = (state: ResourceState) =>
+    calls.find(
+      ({ method, request }) => method === "Delete" && isMap(request) && request.urn === state.urn && request.id === state.id,
+    );
+  const one = deletion(first);
+  const other = deletion(second);
+  return one && other && (one.ended ?? Number.POSITIVE_INFINITY) < other.began;
+}
+
+/** What was deleted after all that depended on it is so here. */
+export function verifyDeletionOrder({ players, recorded, before }: Replay): string[] {
   const problems: string[] = [];
-  const deletions = players.played.filter((call) => call.method === "Delete");
-  const deletion = (state: ResourceState): PlayedCall | undefined =>
-    deletions.find((call) => isMap(call.request) && call.request.urn === state.urn && call.request.id === state.id);
+  const calls = recorded.calls.filter((call) => call.service === "ResourceProvider");
   for (const state of before.resources) {
-    const own = deletion(state);
-    if (!own) continue;
     for (const dependency of state.dependencies ?? []) {
       const target = before.resources.find((other) => other.urn === dependency && !other.delete);
-      const theirs = target && deletion(target);
-      if (theirs && theirs.began < (own.ended ?? Number.POSITIVE_INFINITY)) {
+      if (!target || !deletedFirst(calls, state, target)) continue;
+      if (deletedFirst(players.played, state, target) === false) {
         problems.push(`${dependency} was deleted before ${state.urn}, which depends on it`);
       }
     }
   }
   return problems;
-}
-
-function monitorKey(method: string, request: PropertyMap): string {
-  const name = text(request.urn) || text(request.tok) || `${text(request.type)} ${text(request.name)}`;
-  return `${method} ${name}`;
 }
 
 /** What the program asked, and what it was answered. */

@@ -2,12 +2,15 @@
  * Listens between program and monitor: passes every message on as the bytes that it is, and notes it as JSON with the names
  * that the recordings have. The engine's own encoding plays no part here, so its answers are judged by what arrives.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import grpc from "@grpc/grpc-js";
 import resourceServices from "@pulumi/pulumi/proto/resource_grpc_pb.js";
 import resourceMessages from "@pulumi/pulumi/proto/resource_pb.js";
 import protobuf from "google-protobuf";
 import struct from "google-protobuf/google/protobuf/struct_pb.js";
 import type { PropertyMap, Value } from "../../engine/values.ts";
+
+import type { RecordedCall } from "./replay-recording.ts";
 
 export interface MonitorCall {
   method: string;
@@ -103,9 +106,40 @@ export interface MonitorListener {
   close(): void;
 }
 
-/** Starts listening in front of the monitor at `target`. */
-export async function listenToMonitor(target: string): Promise<MonitorListener> {
+/** Who a call is about, for finding the same call in a recording. */
+export function monitorKey(method: string, request: PropertyMap): string {
+  const { urn, tok, type, name } = request;
+  return [method, urn, tok, type, name].filter((part) => typeof part === "string").join(" ");
+}
+
+const patienceMs = 150;
+
+/** Lets calls through in the recorded order; where the next one does not come, the one that was recorded first. */
+function createTurns(order: RecordedCall[]): (method: string, request: PropertyMap) => Promise<void> {
+  const expected = order
+    .filter((call) => call.service === "ResourceMonitor")
+    .map((call) => monitorKey(call.method, call.request));
+  const waiting: number[] = [];
+  let lastProgress = Date.now();
+  return async (method, request) => {
+    const key = monitorKey(method, request);
+    const place = expected.indexOf(key);
+    if (place < 0) return;
+    waiting.push(place);
+    while (expected.findIndex((other) => other !== "") < place) {
+      if (Date.now() - lastProgress > patienceMs && place === Math.min(...waiting)) break;
+      await delay(2);
+    }
+    waiting.splice(waiting.indexOf(place), 1);
+    expected[place] = "";
+    lastProgress = Date.now();
+  };
+}
+
+/** Starts listening in front of the monitor at `target`. With an `order`, requests arrive there as they did in the recording. */
+export async function listenToMonitor(target: string, order: RecordedCall[]): Promise<MonitorListener> {
   const calls: MonitorCall[] = [];
+  const turn = createTurns(order);
   const client = new grpc.Client(target, grpc.credentials.createInsecure(), limits);
   const server = new grpc.Server(limits);
   const definition: { [name: string]: grpc.MethodDefinition<Buffer, Buffer> } = {};
@@ -125,11 +159,13 @@ export async function listenToMonitor(target: string): Promise<MonitorListener> 
     implementation[name] = (incoming: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) => {
       const noted: MonitorCall = { method: method.path.split("/").at(-1) ?? name, request: decodeRequest(incoming.request) };
       calls.push(noted);
-      client.makeUnaryRequest(method.path, identity, identity, incoming.request, (error, response?: Buffer) => {
-        if (error) noted.error = { code: grpc.status[error.code] ?? String(error.code), message: error.details };
-        else if (response) noted.response = decodeResponse(response);
-        answer(error, response);
-      });
+      const pass = () =>
+        client.makeUnaryRequest(method.path, identity, identity, incoming.request, (error, response?: Buffer) => {
+          if (error) noted.error = { code: grpc.status[error.code] ?? String(error.code), message: error.details };
+          else if (response) noted.response = decodeResponse(response);
+          answer(error, response);
+        });
+      void turn(noted.method, noted.request).then(pass);
     };
   }
   server.addService(definition, implementation);
