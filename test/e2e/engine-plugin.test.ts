@@ -1,0 +1,90 @@
+/** A provider written in TypeScript and placed under `~/.pulumi/plugins` is used over gRPC, and ends with the engine. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { after, before, test } from "node:test";
+import { createProviderHost } from "../../engine/plugins.ts";
+import { ProviderError, type ProviderLog } from "../../engine/providers/provider.ts";
+import { placeFilePlugin } from "../support/file-plugin.ts";
+import { gone } from "../support/processes.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "engine-plugin-"));
+const env = { ...process.env, PULUMI_HOME: join(folder, "home") };
+const urn = "urn:pulumi:dev::project::files:index:File::one";
+const signal = new AbortController().signal;
+
+before(() => {
+  placeFilePlugin(env.PULUMI_HOME);
+});
+after(() => rmSync(folder, { recursive: true }));
+
+test("a TypeScript plug-in is started, used, and ended", { timeout: 60_000 }, async (t) => {
+  const host = createProviderHost({ programDirectory: folder, project: "project", env });
+  t.after(() => host.close());
+  const logs: ProviderLog[] = [];
+  const provider = await host.load("files", "1.2.3", (entry) => logs.push(entry));
+  assert.deepEqual(await provider.getPluginInfo(), { version: "1.2.3" });
+  await provider.configure({ acceptSecrets: true, acceptResources: true });
+
+  const bad = await provider.check({ urn, olds: {}, news: {} });
+  assert.deepEqual(bad.failures, [{ property: "path", reason: "must be a string" }]);
+  const path = join(folder, "one.txt");
+  const { inputs } = await provider.check({ urn, olds: {}, news: { path, content: "hello" } });
+  const created = await provider.create({ urn, properties: inputs }, signal);
+  assert.equal(created.id, path);
+  assert.equal(readFileSync(path, "utf8"), "hello");
+  assert.equal(created.properties?.project, "project");
+  assert.deepEqual(logs, [{ severity: "info", message: `writing ${path}`, urn }]);
+
+  const diff = await provider.diff({ id: path, urn, olds: created.properties, news: { path: "other", content: "hello" } });
+  assert.equal(diff.changes, "DIFF_SOME");
+  assert.deepEqual(diff.replaces, ["path"]);
+  await provider.update({ id: path, urn, olds: created.properties, news: { path, content: "new" } }, signal);
+  assert.deepEqual((await provider.invoke({ tok: "files:index:read", args: { path } })).return, { text: "new" });
+  await assert.rejects(
+    provider.create({ urn, properties: { path, content: "fail" } }, signal),
+    (error) => error instanceof ProviderError && error.message.includes("the disk is full"),
+  );
+  await provider.delete({ id: path, urn, properties: created.properties }, signal);
+  assert.ok(!existsSync(path));
+
+  await host.close();
+  await gone(Number(created.properties?.pid));
+});
+
+test("a plug-in dies with an engine that is killed", { timeout: 60_000 }, async (t) => {
+  const engine = spawn(process.execPath, [join(import.meta.dirname, "../support/engine-stand-in.ts"), folder, urn], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.after(() => engine.kill("SIGKILL"));
+  const [line] = await once(createInterface({ input: engine.stdout }), "line");
+  const pid = Number(line);
+  assert.ok(pid > 0, `the plug-in's pid, not ${line}`);
+  process.kill(pid, 0);
+  engine.kill("SIGKILL");
+  await gone(pid);
+});
+
+test("what is not installed is named with the command that installs it", async () => {
+  const host = createProviderHost({ programDirectory: folder, env });
+  for (const [pkg, version] of [
+    ["files", "2.0.0"],
+    ["docker", "5.2.0"],
+  ] as const) {
+    await assert.rejects(
+      host.load(pkg, version, () => {}),
+      (error) => {
+        assert.ok(error instanceof ProviderError);
+        assert.equal(error.code, "unavailable");
+        assert.match(error.message, new RegExp(`pulumi plugin install resource ${pkg} ${version}$`));
+        return true;
+      },
+    );
+  }
+  await host.close();
+});
