@@ -67,7 +67,7 @@ export function parseCheckpoint(path: string, bytes: Buffer): StoredCheckpoint {
 
 /** What `stack export` prints and `stack import` reads. */
 export function parseExport(path: string, text: string): StoredCheckpoint {
-  const top = parseJson(path, Buffer.from(text));
+  const top = parseJson(path, Buffer.from(text), "; export the deployment again with `pulumi stack export`");
   const { version, deployment } = top;
   if (typeof version !== "number")
     fail(path, "'version' is missing, so this is not an exported deployment; export one with `pulumi stack export`");
@@ -94,7 +94,7 @@ function fail(path: string, message: string): never {
   throw new EngineError(`${path}: ${message}`);
 }
 
-function parseJson(path: string, bytes: Buffer): PropertyMap {
+function parseJson(path: string, bytes: Buffer, remedy = restore): PropertyMap {
   let content = bytes;
   if (bytes[0] === 0x28 && bytes[1] === 0xb5 && bytes[2] === 0x2f && bytes[3] === 0xfd) {
     fail(
@@ -106,19 +106,19 @@ function parseJson(path: string, bytes: Buffer): PropertyMap {
     try {
       content = gunzipSync(bytes);
     } catch {
-      fail(path, `the compressed file is damaged or cut off${restore}`);
+      fail(path, `the compressed file is damaged or cut off${remedy}`);
     }
   }
   const text = content.toString("utf8").replace(/^\uFEFF/, "");
-  if (text.trim() === "") fail(path, `the file is empty${restore}`);
+  if (text.trim() === "") fail(path, `the file is empty${remedy}`);
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch {
     const cut = /^\s*\{/.test(text) && !/\}\s*$/.test(text);
-    fail(path, `${cut ? "the file is cut off in the middle" : "the file is not JSON"}${restore}`);
+    fail(path, `${cut ? "the file is cut off in the middle" : "the file is not JSON"}${remedy}`);
   }
-  if (!isPropertyMap(parsed)) return fail(path, `the file does not hold a JSON object${restore}`);
+  if (!isPropertyMap(parsed)) return fail(path, `the file does not hold a JSON object${remedy}`);
   return parsed;
 }
 

@@ -93,9 +93,12 @@ async function readPassphrase(env: Env, ask: AskHidden, prompt: string, confirm:
     try {
       return (await readFile(resolve(file), "utf8")).trim();
     } catch (error) {
-      throw new EngineError(`unable to read PULUMI_CONFIG_PASSPHRASE_FILE: ${resolve(file)}: ${explainErrno(error)}`, {
-        cause: error,
-      });
+      throw new EngineError(
+        `unable to read PULUMI_CONFIG_PASSPHRASE_FILE: ${resolve(file)}: ${explainErrno(error)}; correct the path, or set PULUMI_CONFIG_PASSPHRASE`,
+        {
+          cause: error,
+        },
+      );
     }
   }
   if (!ask) {

@@ -102,7 +102,8 @@ export function describeNode(node: unknown): string {
 /** The name in `known` that was probably meant. */
 export function closest(word: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let distance = 3;
+  // Of a short word not half may differ.
+  let distance = Math.min(3, Math.ceil(word.length / 2));
   for (const candidate of known) {
     const d = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (d < distance) {
