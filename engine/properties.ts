@@ -87,7 +87,8 @@ const elideContents = (value: Value): Value => {
 };
 const flattenReference = (value: Value): Value => {
   if (!isMap(value) || signatureOf(value) !== signatures.resource) return value;
-  return value.id === undefined ? (value.urn ?? null) : value.id;
+  // An id that is not known yet is an empty string in a reference.
+  return value.id === undefined ? (value.urn ?? null) : value.id === "" ? unknown : value.id;
 };
 
 export const withoutSecrets = (value: Value): Value => rewrite(value, stripSecret);

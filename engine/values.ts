@@ -55,10 +55,6 @@ export function isArchive(value: Value | undefined): value is PropertyMap {
   return signatureOf(value) === signatures.archive;
 }
 
-export function isReference(value: Value | undefined): value is PropertyMap {
-  return signatureOf(value) === signatures.resource;
-}
-
 export function isOutput(value: Value | undefined): value is PropertyMap {
   return signatureOf(value) === signatures.output;
 }
@@ -66,24 +62,6 @@ export function isOutput(value: Value | undefined): value is PropertyMap {
 /** True where the value itself is not known; an output value without a value is one that is not known. */
 export function isUnknown(value: Value | undefined): boolean {
   return value === unknown || (isOutput(value) && value.value === undefined);
-}
-
-export function containsUnknown(value: Value | undefined): boolean {
-  return some(value, isUnknown);
-}
-
-export function containsSecret(value: Value | undefined): boolean {
-  return some(value, (inner) => isSecret(inner) || (isOutput(inner) && inner.secret === true));
-}
-
-/** True where the test holds for the value or anything inside it. */
-function some(value: Value | undefined, test: (value: Value) => boolean): boolean {
-  if (value === undefined || value === null) return false;
-  if (test(value)) return true;
-  if (typeof value !== "object") return false;
-  if (Array.isArray(value)) return value.some((item) => some(item, test));
-  for (const key of Object.keys(value)) if (some(value[key], test)) return true;
-  return false;
 }
 
 /** Rebuilds a value from the inside out; parts that stay as they are are shared, not copied. */
@@ -110,20 +88,6 @@ export function rewriteMap(map: PropertyMap, change: (value: Value) => Value): P
   return result ?? map;
 }
 
-/** For a provider that does not accept secrets: the values without their marks. */
-export function withoutSecrets(map: PropertyMap): PropertyMap {
-  return rewriteMap(map, reveal);
-}
-
-/** For a receiver that does not accept resource references: the id, where there is none the URN. */
-export function withoutReferences(map: PropertyMap): PropertyMap {
-  return rewriteMap(map, (value) => {
-    if (!isReference(value)) return value;
-    if (value.id === undefined || value.id === null) return value.urn ?? null;
-    return value.id === "" ? unknown : value.id;
-  });
-}
-
 /** Output values become plain, secret or unknown values; their dependencies are lost (see outputDependencies). */
 export function withoutOutputs(map: PropertyMap): PropertyMap {
   return rewriteMap(map, plainOutput);
@@ -137,50 +101,12 @@ export function plainOutput(value: Value): Value {
 
 /** The URNs that output values anywhere in the value depend on. */
 export function outputDependencies(value: Value | undefined, into: Set<string> = new Set()): Set<string> {
-  some(value, (inner) => {
+  if (value === undefined) return into;
+  rewrite(value, (inner) => {
     if (isOutput(inner) && Array.isArray(inner.dependencies)) {
       for (const urn of inner.dependencies) if (typeof urn === "string") into.add(urn);
     }
-    return false;
+    return inner;
   });
   return into;
-}
-
-/** For Diff, Delete, Read and olds: assets and archives are named by their hash only. */
-export function withoutContents(map: PropertyMap): PropertyMap {
-  return rewriteMap(map, (value) => {
-    if (!isAsset(value) && !isArchive(value)) return value;
-    const hashed: PropertyMap = { [signatureKey]: value[signatureKey] ?? null };
-    if (value.hash !== undefined) hashed.hash = value.hash;
-    return hashed;
-  });
-}
-
-export function resourceReference(urn: string, id?: string): PropertyMap {
-  return id === undefined ? { [signatureKey]: signatures.resource, urn } : { [signatureKey]: signatures.resource, urn, id };
-}
-
-/**
- * Equality as the CLI has it (PropertyValue.DeepEquals): a missing property equals null; assets and archives are equal by
- * hash; a secret equals a secret with an equal value; of resource references the package version does not count.
- */
-export function deepEqual(left: Value | undefined, right: Value | undefined): boolean {
-  if (left === right) return true;
-  if (left === undefined || left === null || right === undefined || right === null) {
-    return (left ?? null) === (right ?? null);
-  }
-  if (typeof left !== "object" || typeof right !== "object") return left === right;
-  if (Array.isArray(left) || Array.isArray(right)) {
-    if (!Array.isArray(left) || !Array.isArray(right) || left.length !== right.length) return false;
-    return left.every((item, index) => deepEqual(item, right[index]));
-  }
-  const signature = signatureOf(left);
-  if (signature !== signatureOf(right)) return false;
-  if (signature === signatures.asset || signature === signatures.archive) {
-    return left.hash !== undefined && left.hash === right.hash;
-  }
-  if (signature === signatures.resource) return left.urn === right.urn && (left.id ?? null) === (right.id ?? null);
-  for (const key of Object.keys(left)) if (!deepEqual(left[key], right[key])) return false;
-  for (const key of Object.keys(right)) if (left[key] === undefined && right[key] !== null) return false;
-  return true;
 }

@@ -1,6 +1,7 @@
 /** What the program gets back: values in the forms that it said it can take. */
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
-import { type PropertyMap, signatureOf, signatures, withoutReferences, withoutSecrets } from "../values.ts";
+import { toWire } from "../properties.ts";
+import { type PropertyMap, signatureOf, signatures } from "../values.ts";
 import { encodeStruct } from "../wire.ts";
 import { RequestError } from "./requests.ts";
 
@@ -11,9 +12,11 @@ interface Accepts {
 }
 
 export function encodeAnswer(outputs: PropertyMap, request: Accepts): Struct {
-  let values = outputs;
-  if (request.getAcceptsecrets?.() === false) values = withoutSecrets(values);
-  if (!request.getAcceptresources()) values = withoutReferences(values);
+  const values = toWire(outputs, {
+    keepSecrets: request.getAcceptsecrets?.() ?? true,
+    keepResources: request.getAcceptresources(),
+    elideAssets: false,
+  });
   if (!request.getAcceptsByteString()) refuseBytes(values);
   return encodeStruct(values);
 }

@@ -6,9 +6,10 @@ import resourceProto, {
   type TransformResourceOptions,
 } from "@pulumi/pulumi/proto/resource_pb.js";
 import { withHashes } from "../assets.ts";
+import { containsUnknowns } from "../properties.ts";
 import type { Urn } from "../resource.ts";
 import type { Goal } from "../source.ts";
-import { containsUnknown, outputDependencies, type PropertyMap, plainOutput, rewrite, withoutOutputs } from "../values.ts";
+import { outputDependencies, type PropertyMap, plainOutput, rewrite, withoutOutputs } from "../values.ts";
 import { decodeStruct, decodeValue } from "../wire.ts";
 import { encodeAnswer } from "./answers.ts";
 import type { MonitorContext } from "./context.ts";
@@ -277,5 +278,5 @@ function describeProvider(
 
 /** A program of before partial values takes a property with an unknown inside as one that is not there. */
 function onlyKnown(outputs: PropertyMap): PropertyMap {
-  return Object.fromEntries(Object.entries(outputs).filter(([, value]) => !containsUnknown(value)));
+  return Object.fromEntries(Object.entries(outputs).filter(([, value]) => !containsUnknowns(value)));
 }

@@ -13,13 +13,14 @@ import resourceProto from "@pulumi/pulumi/proto/resource_pb.js";
 import sourceProto from "@pulumi/pulumi/proto/source_pb.js";
 import emptyProto from "google-protobuf/google/protobuf/empty_pb.js";
 import type { Goal, InvokeGoal, ReadGoal } from "../../engine/source.ts";
-import { type PropertyMap, resourceReference, secret, signatureKey, signatures, unknown } from "../../engine/values.ts";
+import { type PropertyMap, secret, signatureKey, signatures, unknown } from "../../engine/values.ts";
 import { decodeStruct, encodeStruct, encodeValue } from "../../engine/wire.ts";
 import { createMonitorClient, type MonitorClient } from "../support/monitor-client.ts";
 
 const stackUrn = "urn:pulumi:dev::demo::pulumi:pulumi:Stack::demo-dev";
 const otherUrn = "urn:pulumi:dev::demo::random:index/randomId:RandomId::other";
 const provider = "urn:pulumi:dev::demo::pulumi:providers:random::mine::an-id";
+const resourceReference = (urn: string, id = "an-id"): PropertyMap => ({ [signatureKey]: signatures.resource, urn, id });
 const bytes = { [signatureKey]: signatures.byteString, value: "/w==" };
 
 let monitor: MonitorClient;
