@@ -8,9 +8,11 @@ const { failure } = require("./failure.cjs");
 const root = path.dirname(__dirname);
 const modules = path.join(root, "node_modules");
 
-exports.ensureDependencies = async function ensureDependencies({ development }) {
-  const missing = firstMissing(development);
+exports.ensureDependencies = async function ensureDependencies({ development: needed }) {
+  const missing = firstMissing(needed);
   if (!missing) return;
+  // npm ci begins anew: who has the development packages must not lose them because another package was outdated.
+  const development = needed || holdsDevelopmentPackages();
   const release = await takeTurn();
   try {
     // Another command may have installed them while this one waited.
@@ -40,6 +42,11 @@ function firstMissing(development) {
     if (!present || present.version !== entry.version) return name.replace(/^node_modules\//, "");
   }
   return undefined;
+}
+
+function holdsDevelopmentPackages() {
+  const installed = readPackages(path.join(modules, ".package-lock.json")) || {};
+  return Object.values(installed).some((entry) => entry.dev);
 }
 
 function readPackages(file) {

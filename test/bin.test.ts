@@ -72,6 +72,16 @@ test("packages are installed once, without the development ones, and the command
   assert.equal(second.text, "");
 });
 
+test("who has the development packages keeps them when another package is outdated", (t) => {
+  const { run, folder } = clone(t, installs);
+  mkdirSync(join(folder, "node_modules"));
+  const before = { packages: { "node_modules/a": { version: "0.9.0" }, "node_modules/b": { version: "1.0.0", dev: true } } };
+  writeFileSync(join(folder, "node_modules/.package-lock.json"), JSON.stringify(before));
+  const { text } = run();
+  assert.match(text, /Installing packages \(a is missing or out of date; npm ci /);
+  assert.doesNotMatch(text, /--omit=dev/);
+});
+
 test("npm that fails is reported with what a proxy, a CA or a mirror need", (t) => {
   const { run } = clone(t, "echo 'npm error network'; exit 3");
   const { code, text } = run();
