@@ -106,11 +106,11 @@ export function createExecutor(options: ExecutorOptions, deps: ExecutorDeps): Ex
   async function runChain(chain: Step[]): Promise<void> {
     if (!(await acquire())) return;
     try {
-      for (const step of chain) {
+      for (const [index, step] of chain.entries()) {
         if (halted) return;
         const error = await execute(step);
         if (!error) continue;
-        fail(error, step);
+        fail(error, step, chain.slice(index + 1));
         return;
       }
     } finally {
@@ -118,13 +118,18 @@ export function createExecutor(options: ExecutorOptions, deps: ExecutorDeps): Ex
     }
   }
 
-  function fail(error: Error, step: Step): void {
+  function fail(error: Error, step: Step, rest: Step[]): void {
     firstError ??= error;
     if (options.ignoreErrors) return;
-    if (options.continueOnError || error instanceof ProtectedError) {
-      errored.push(step);
-      step.answer?.("fail");
-    } else halt();
+    if (!options.continueOnError && !(error instanceof ProtectedError)) {
+      halt();
+      return;
+    }
+    // A registration may hang on a later step of the chain (deletions before a replacement): it has failed with this one.
+    for (const lost of [step, ...rest.filter(({ answer }) => answer)]) {
+      errored.push(lost);
+      lost.answer?.("fail");
+    }
   }
 
   async function execute(step: Step): Promise<Error | undefined> {

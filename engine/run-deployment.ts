@@ -200,6 +200,7 @@ async function deploy(startSource: StartSource, options: DeploymentOptions, deps
           stackOutputs = { urn, outputs };
           return;
         }
+        if (running.halted()) await new Promise(() => {});
         try {
           await running.registerOutputs(urn, outputs);
         } catch (error) {

@@ -39,6 +39,7 @@ export function createStateKeeper(start: Snapshot, baseCells: Cell[], writer: St
   const unresolved = start.pendingOperations.filter(({ type }) => type === "creating");
   const normalise = createNormaliser();
   let unwritten = true;
+  let latest: Promise<void> | undefined;
 
   function snapshot(): Snapshot {
     const resources: ResourceState[] = [];
@@ -52,7 +53,8 @@ export function createStateKeeper(start: Snapshot, baseCells: Cell[], writer: St
   }
   async function write(): Promise<void> {
     unwritten = false;
-    await writer?.save(snapshot);
+    latest = writer?.save(snapshot);
+    await latest;
   }
 
   return {
@@ -75,7 +77,8 @@ export function createStateKeeper(start: Snapshot, baseCells: Cell[], writer: St
       unwritten = true;
     },
     async flush() {
-      if (unwritten) await write();
+      // Of what nobody waits for any more, too.
+      await (unwritten ? write() : latest);
     },
   };
 }
