@@ -9,19 +9,23 @@ import { type Provider, ProviderError } from "./providers/provider.ts";
 import { maxMessageBytes } from "./wire.ts";
 
 /** How long a plug-in that was just started may take to answer its first call. */
-const connectTimeoutMs = 10_000;
+const defaultConnectTimeoutMs = 10_000;
 
 /**
  * Speaks to the plug-in at `address` (host:port). `onClose` ends whatever process it is; it is called once, after the
  * connection is closed.
  */
-export function connectProvider(address: string, onClose: () => Promise<void> = async () => undefined): Provider {
+export function connectProvider(
+  address: string,
+  onClose: () => Promise<void> = async () => undefined,
+  connectTimeoutMs = defaultConnectTimeoutMs,
+): Provider {
   const client = new providerGrpc.ResourceProviderClient(address, credentials.createInsecure(), {
     "grpc.max_receive_message_length": maxMessageBytes,
     "grpc.max_send_message_length": maxMessageBytes,
   });
   let closed: Promise<void> | undefined;
-  const connected = waitForReady(client);
+  const connected = waitForReady(client, connectTimeoutMs);
   // The first call reports it.
   connected.catch(() => undefined);
 
@@ -73,9 +77,9 @@ export function connectProvider(address: string, onClose: () => Promise<void> = 
 }
 
 /** A plug-in that was just started prints its port before it serves. */
-function waitForReady(client: InstanceType<typeof providerGrpc.ResourceProviderClient>): Promise<void> {
+function waitForReady(client: InstanceType<typeof providerGrpc.ResourceProviderClient>, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    client.waitForReady(Date.now() + connectTimeoutMs, (error) => {
+    client.waitForReady(Date.now() + timeoutMs, (error) => {
       if (!error) resolve();
       else reject(new ProviderError("unavailable", `the plug-in does not answer: ${error.message}`, { cause: error }));
     });

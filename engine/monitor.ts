@@ -132,7 +132,7 @@ function judge(
   if (code === exitedAfterMessage) return { ok: false, exitCode: code };
   if (code !== 0) {
     const how = signal ? `was ended by ${signal}` : `exited with non-zero exit code: ${code}`;
-    return { ok: false, exitCode: code, message: `Program ${how}` };
+    return { ok: false, exitCode: code, message: `an unhandled error occurred: Program ${how}` };
   }
   if (!state.signalled) {
     return { ok: false, exitCode: code, message: "Program exited before all its resources were registered" };

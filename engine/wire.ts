@@ -100,8 +100,8 @@ function tidy(map: PropertyMap): PropertyMap {
     case signatures.archive: {
       if (map.path) return pick(map, signatures.archive, ["hash", "path"]);
       if (map.uri) return pick(map, signatures.archive, ["hash", "uri"]);
-      const assets = isMap(map.assets) ? map.assets : {};
-      return { ...pick(map, signatures.archive, ["hash"]), assets };
+      const known = pick(map, signatures.archive, ["hash"]);
+      return isMap(map.assets) ? { ...known, assets: map.assets } : known;
     }
     case signatures.resource:
       return tidyReference(map);
