@@ -97,7 +97,8 @@ async function deleteDependents(deps: ReplacementDeps, urn: Urn, old: Cell): Pro
     const { state } = cell;
     ledger.dependentReplaceKeys.set(state.urn, keys);
     if (state.delete) steps.push({ op: "delete", urn: state.urn, old: cell });
-    else {
+    // Where an earlier run deleted it and got no further, only the creation is left to do.
+    else if (!state.pendingReplacement) {
       if (state.protect) {
         const text =
           `unable to replace resource "${state.urn}" as part of replacing "${urn}" as it is currently marked for protection. ` +
