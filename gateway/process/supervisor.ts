@@ -47,6 +47,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
   let attempt = 0;
   let retry: NodeJS.Timeout | undefined;
   let settled = Promise.withResolvers<void>();
+  let isSettled = false;
   const draining = new Set<GatewayChild>();
   const end = Promise.withResolvers<void>();
   // Restarts, reloads and stops come one after the other.
@@ -56,8 +57,10 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
 
   function setPhase(next: SupervisorStatus["phase"]): void {
     phase = next;
-    if (next === "starting") settled = Promise.withResolvers();
-    else settled.resolve();
+    if (next !== "starting") settled.resolve();
+    // Whoever waits for the first try waits for the second one too.
+    else if (isSettled) settled = Promise.withResolvers();
+    isSettled = next !== "starting";
   }
 
   function status(): SupervisorStatus {
@@ -171,7 +174,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
       child.kill("SIGKILL");
       if (target !== listener) target.close();
       log.write("error", "gateway.replacement_failed", { pid: child.pid, exit: why });
-      return reply(false, `the new gateway ${why}; the old one goes on\n${lastLines(files.log, 5).join("\n")}`);
+      return reply(false, `the new gateway ${why}; the old one goes on\n${lastLines(files.log, 20).join("\n")}`);
     }
     const before = listener;
     current = child;
@@ -215,7 +218,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
   }
 
   function failure(): string {
-    return `the gateway ${lastExit ?? "did not start"}\n${lastLines(files.log, 10).join("\n")}`;
+    return `the gateway ${lastExit ?? "did not start"}\n${lastLines(files.log, 20).join("\n")}`;
   }
 
   function reply(ok: boolean, message?: string): SupervisorReply {

@@ -245,8 +245,8 @@ test("stop and start: nothing runs in between, and a second supervisor is never 
 });
 
 test("logs are rotated by size", async () => {
-  await apply({ maxLogBytes: 2000 });
-  for (let n = 0; n < 12; n++) await run("apply", specification({ maxLogBytes: 2000, release: `r${n}` }));
+  await apply({ maxLogBytes: 500 });
+  for (let n = 0; n < 4; n++) await run("apply", specification({ maxLogBytes: 500, release: `r${n}` }));
   await until("a rotated log", 8000, async () => (existsSync(join(directory, "logs/gateway.log.1")) ? true : undefined));
   assert.equal(existsSync(join(directory, "logs/gateway.log.3")), false);
 });
