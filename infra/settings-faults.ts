@@ -23,7 +23,9 @@ function describe(schema: z.ZodType, issue: z.core.$ZodIssue, input: unknown, ab
     }));
   }
   if (issue.code === "invalid_union" && issue.errors.length > 0) {
-    if (issue.errors.every((issues) => issues.every((inner) => inner.path.length === 0 && inner.code !== "unrecognized_keys"))) {
+    if (
+      issue.errors.every((issues) => issues.every((inner) => inner.path.length === 0 && inner.code !== "unrecognized_keys"))
+    ) {
       const messages = issue.errors.flatMap((issues) => issues.flatMap((inner) => describe(schema, inner, input, path)));
       return [{ path: at, message: [...new Set(messages.map(({ message }) => message))].join(", or ") }];
     }

@@ -1,24 +1,22 @@
 /** The operator's commands behind `npm run …`: what surrounds the engine on this machine, and the engine itself. */
-import { destroy } from "./destroy.ts";
-import { runDoctor } from "./doctor.ts";
-import { logs } from "./logs.ts";
+import { enableCompileCache } from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { OperatorError } from "./operator-error.ts";
-import { passThrough } from "./pass-through.ts";
-import { startGateway, stopGateway } from "./start-stop.ts";
-import { showStatus } from "./status.ts";
-import { showToken } from "./token.ts";
-import { up } from "./up.ts";
+
+// Types are stripped and code is compiled once, not at each command; so the commands are loaded after this.
+enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "openclaw-stack", "node-compile-cache"));
 
 /** Each gets the arguments after its name and resolves with the exit code. */
 const commands: { [name: string]: (args: string[]) => Promise<number> } = {
-  up,
-  destroy,
-  status: showStatus,
-  logs,
-  start: startGateway,
-  stop: stopGateway,
-  token: showToken,
-  doctor: runDoctor,
+  up: async (args) => (await import("./up.ts")).up(args),
+  destroy: async (args) => (await import("./destroy.ts")).destroy(args),
+  status: async (args) => (await import("./status.ts")).showStatus(args),
+  logs: async (args) => (await import("./logs.ts")).logs(args),
+  start: async (args) => (await import("./start-stop.ts")).startGateway(args),
+  stop: async (args) => (await import("./start-stop.ts")).stopGateway(args),
+  token: async (args) => (await import("./token.ts")).showToken(args),
+  doctor: async (args) => (await import("./doctor.ts")).runDoctor(args),
 };
 /** These are the engine's, or the official CLI's. */
 const enginesOwn = ["preview", "refresh", "config", "stack", "state", "cancel", "pulumi"];
@@ -35,7 +33,7 @@ try {
 async function run(): Promise<number> {
   const command = commands[name];
   if (command) return command(args);
-  if (enginesOwn.includes(name)) return passThrough(name, args);
+  if (enginesOwn.includes(name)) return (await import("./pass-through.ts")).passThrough(name, args);
   const known = [...Object.keys(commands), ...enginesOwn].map((known) => `npm run ${known}`);
   console.error(`${name === "help" ? "" : `error: there is no command "${name}"\n`}Commands:\n  ${known.join("\n  ")}`);
   return name === "help" ? 0 : 255;

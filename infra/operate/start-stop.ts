@@ -1,5 +1,5 @@
 /** `npm run start` and `npm run stop`: the process, without a change of the deployment. */
-import { control } from "./control.ts";
+import { control, gatewayStatus } from "./control.ts";
 import { describeGateway } from "./summary.ts";
 import { findWorkplace } from "./workplace.ts";
 
@@ -7,7 +7,7 @@ export async function startGateway(args: string[]): Promise<number> {
   const workplace = findWorkplace(args);
   const { code, output } = await control(workplace, "start");
   if (code !== 0) console.error(`error: ${output}`);
-  else console.log(`${output}\n${await describeGateway(workplace)}`);
+  else console.log(`${output}\n${await describeGateway(workplace, await gatewayStatus(workplace))}`);
   return code;
 }
 

@@ -2,12 +2,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { gatewayStatus } from "./control.ts";
+import type { GatewayStatus } from "./control.ts";
 import { readToken } from "./token.ts";
 import type { Workplace } from "./workplace.ts";
 
-export async function describeGateway(workplace: Workplace): Promise<string> {
-  const { host = "127.0.0.1", port } = await gatewayStatus(workplace);
+export async function describeGateway(workplace: Workplace, status: GatewayStatus): Promise<string> {
+  const { host = "127.0.0.1", port } = status;
   const url = `http://${host === "0.0.0.0" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host}:${port}`;
   const model = await firstModel(url, workplace);
   const body = JSON.stringify({ model, messages: [{ role: "user", content: "Hello" }] });

@@ -19,13 +19,14 @@ export async function up(args: string[]): Promise<number> {
     local && !args.some((argument) => ["--yes", "-y", "--skip-preview", "-f"].includes(argument)) ? ["--yes"] : [];
   const code = await runEngine(workplace, ["up", ...consent, ...args]);
   if (code !== 0 || !local || quiet || args.some((argument) => ["--help", "-h"].includes(argument))) return code;
-  const status = await gatewayStatus(workplace);
+  let status = await gatewayStatus(workplace);
   if (status.phase === "stopped") {
     // The deployment did not change, but a reboot or `npm run stop` ended the process.
     const started = await control(workplace, "start");
     if (started.code !== 0) throw new OperatorError(started.output, 1);
     console.log(`The gateway was not running. ${started.output}`);
+    status = await gatewayStatus(workplace);
   }
-  if (status.phase !== "absent") console.log(await describeGateway(workplace));
+  if (status.phase !== "absent") console.log(await describeGateway(workplace, status));
   return 0;
 }
