@@ -18,6 +18,9 @@ export interface Arguments {
   given: string[];
 }
 
+/** Something that only the CLI has. */
+export class NeedsCliError extends EngineError {}
+
 interface Flag {
   name: string;
   letter?: string;
@@ -72,7 +75,7 @@ function splitCommand(words: string[]): { command: string; consumed: number } {
     const group = consumed === 1 && second !== "" && commandsIn(first).length > 0;
     if (commands[command] && !group) return { command, consumed };
     if (cliCommands.includes(name)) {
-      throw new EngineError(`the embedded engine has no command \`${name}\`; ${useCli}${name}\``);
+      throw new NeedsCliError(`the embedded engine has no command \`${name}\`; ${useCli}${name}\``);
     }
   }
   const groups = commandsIn(first);
@@ -99,10 +102,9 @@ function splitCommand(words: string[]): { command: string; consumed: number } {
 
 /** Words before flags can be told apart from values only by the table, so the command is found by going through them all. */
 export function parseArguments(argv: string[]): Arguments | undefined {
-  const passed = argv.indexOf("pulumi");
-  if (passed >= 0 && argv.slice(0, passed).every((word) => word.startsWith("-"))) return passthrough(argv, passed);
-  const words = commandWords(argv);
+  const { words, first } = commandWords(argv);
   if (words.length === 0) return undefined;
+  if (words[0] === "pulumi") return passthrough(argv, first);
   const { command, consumed } = splitCommand(words);
   const spec = commands[command];
   return spec && readFlags(argv, command, spec, consumed);
@@ -119,7 +121,7 @@ function commandOf(name: string): CommandSpec {
 }
 
 /** The first two words that are neither flags nor values of flags, by all flags of all commands. */
-function commandWords(argv: string[]): string[] {
+function commandWords(argv: string[]): { words: string[]; first: number } {
   const every = [
     globalFlags,
     globalRefused,
@@ -132,13 +134,16 @@ function commandWords(argv: string[]): string[] {
     if (flag.letter && "Cscm".includes(flag.letter)) takesValue.add(`-${flag.letter}`);
   }
   const words: string[] = [];
+  let first = argv.length;
   for (let i = 0; i < argv.length && words.length < 2; i++) {
     const word = argv[i] ?? "";
     if (word === "--") break;
-    if (!word.startsWith("-")) words.push(word);
-    else if (takesValue.has(word)) i++;
+    if (!word.startsWith("-")) {
+      first = Math.min(first, i);
+      words.push(word);
+    } else if (takesValue.has(word)) i++;
   }
-  return words;
+  return { words, first };
 }
 
 function readFlags(argv: string[], command: string, spec: CommandSpec, consumed: number): Arguments {
@@ -152,7 +157,7 @@ function readFlags(argv: string[], command: string, spec: CommandSpec, consumed:
 
   function take(flag: Flag, attached: string | undefined, next: () => string | undefined, shownAs: string): void {
     if (flag.refused) {
-      throw new EngineError(`the embedded engine has no \`${shownAs}\`; ${useCli}${command} ${shownAs}\``);
+      throw new NeedsCliError(`the embedded engine has no \`${shownAs}\`; ${useCli}${command} ${shownAs}\``);
     }
     let value = attached;
     if (value === undefined) value = flag.value === "none" || flag.value === "optional" ? "true" : next();

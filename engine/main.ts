@@ -1,7 +1,7 @@
 /** The command line of the engine: reads arguments, hands over to the Pulumi CLI where that is to run, dispatches, exits. */
 import { readFileSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
-import { type Arguments, parseArguments } from "./args.ts";
+import { type Arguments, NeedsCliError, parseArguments } from "./args.ts";
 import type { CommandContext } from "./commands/context.ts";
 import type { Terminal } from "./commands/operation.ts";
 import { EngineError } from "./errors.ts";
@@ -12,7 +12,12 @@ type Env = CommandContext["env"];
 const deployments = ["preview", "up", "refresh", "destroy"];
 
 async function main(argv: string[], env: Env): Promise<number> {
-  const args = parseArguments(argv);
+  let args: Arguments | undefined;
+  try {
+    args = parseArguments(argv);
+  } catch (error) {
+    return error instanceof NeedsCliError ? elsewhere(argv, env, error) : Promise.reject(error);
+  }
   if (!args || args.has("help")) {
     const { usageText } = await import("./usage.ts");
     process.stdout.write(usageText(args?.command));
@@ -27,8 +32,24 @@ async function main(argv: string[], env: Env): Promise<number> {
     const line = engineLine(choice, ownVersion());
     (args.has("json") ? process.stderr : process.stdout).write(line);
   }
-  if (choice.engine === "pulumi" && choice.cli) return runOfficial(choice.cli, withoutEngine(argv), { cwd, env });
+  if (choice.engine === "pulumi" && choice.cli)
+    return runOfficial(choice.cli, withoutEngine(argv), { cwd: process.cwd(), env });
   return dispatch(args, await createContext(args, cwd, env, stack), createTerminal(args, env));
+}
+
+/** Where the CLI is the engine, what only the CLI has is no mistake. */
+async function elsewhere(argv: string[], env: Env, refusal: NeedsCliError): Promise<number> {
+  const given = (...names: string[]): string | undefined => {
+    const at = argv.findIndex((word) => names.some((name) => word === name || word.startsWith(`${name}=`)));
+    const word = argv[at];
+    return word?.includes("=") ? word.slice(word.indexOf("=") + 1) : word && argv[at + 1];
+  };
+  const { chooseEngine, runOfficial } = await import("./official.ts");
+  const cwd = resolve(given("-C", "--cwd") ?? ".");
+  const stack = given("-s", "--stack") ?? env.PULUMI_STACK;
+  const choice = await chooseEngine({ cwd, env, stack, wanted: given("--engine") });
+  if (choice.engine !== "pulumi" || !choice.cli) throw refusal;
+  return runOfficial(choice.cli, withoutEngine(argv), { cwd: process.cwd(), env });
 }
 
 async function dispatch(args: Arguments, context: CommandContext, terminal: Terminal): Promise<number> {

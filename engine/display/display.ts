@@ -75,7 +75,7 @@ async function createDisplay(options: DisplayOptions, output: DisplayOutput): Pr
   if (options.diff) {
     const { createDiffView } = await import("./diff.ts");
     const view = createDiffView({ ...shared, writeError: output.err });
-    return { event: view.event, notice: (text) => output.err(`${text}\n`), tick: () => {}, close: () => {} };
+    return { event: view.event, notice: (text) => output.err(`${text}\n`), tickMs: 1000, tick: () => {}, close: () => {} };
   }
   const progress = { ...shared, label: label.toLowerCase() };
   if (options.interactive) {
@@ -86,9 +86,9 @@ async function createDisplay(options: DisplayOptions, output: DisplayOutput): Pr
   return createPlainProgress(progress);
 }
 
-/** Calls `tick` each second until it is stopped; does not keep the process alive. */
+/** Calls `tick` until it is stopped; does not keep the process alive. */
 export function startTicking(display: Display): () => void {
-  const timer = setInterval(() => display.tick(), 1000);
+  const timer = setInterval(() => display.tick(), display.tickMs);
   timer.unref();
   return () => clearInterval(timer);
 }

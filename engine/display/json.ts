@@ -135,6 +135,7 @@ export function createJsonPreview(options: JsonOptions): Display {
       } else if (event.kind === "summary") end = event;
     },
     notice: (text) => void diagnostics.push({ message: withNewline(text), severity: "info" }),
+    tickMs: 1000,
     tick: () => {},
     close: () => {
       const document = {
@@ -205,6 +206,7 @@ export function createJsonEvents(options: JsonOptions): Display {
       }
     },
     notice: (text) => write({ stdoutEvent: { message: withNewline(text), color: "never" } }),
+    tickMs: 1000,
     tick: () => {},
     close: () => {},
   };

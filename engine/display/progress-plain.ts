@@ -8,7 +8,8 @@ export interface Display {
   event(event: EngineEvent): void;
   /** A sentence to the user from outside the deployment, e.g. after Ctrl-C. */
   notice(text: string): void;
-  /** Once a second while the display is open. */
+  /** To be called so often while the display is open. */
+  tickMs: number;
   tick(): void;
   /** Prints what comes last, and gives the terminal back. */
   close(): void;
@@ -50,6 +51,7 @@ export function createPlainProgress(options: ProgressOptions): Display {
       if (row) printRow(row);
     },
     notice: print,
+    tickMs: 1000,
     tick: () => {
       if (options.suppressProgress) return;
       write(options.paint(dots ? "." : `@ ${options.label}....`, "yellow"));

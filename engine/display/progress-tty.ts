@@ -29,7 +29,7 @@ export function createTtyProgress(options: TtyOptions): Display {
   let drawn: string[] = [];
   let drawnColumns = 0;
   let lastFrameMs = Number.NEGATIVE_INFINITY;
-  let ticks = 0;
+  let dirty = false;
   let open = true;
   const notices: string[] = [];
 
@@ -58,11 +58,17 @@ export function createTtyProgress(options: TtyOptions): Display {
     return screen.columns() === drawnColumns;
   }
 
+  function tree(): string[] {
+    const dots = Math.floor(nowMs() / 500) % 4;
+    return treeLines(rows, { paint, isPreview: options.isPreview, columns: screen.columns(), dots });
+  }
+
   function frame(): void {
+    const lines = tree();
     lastFrameMs = nowMs();
-    draw(
-      fit(treeLines(rows, { paint, isPreview: options.isPreview, columns: screen.columns(), ticks }), screen.rows() - 2, paint),
-    );
+    dirty = false;
+    const below = notices.length === 0 ? [] : ["", ...notices.map((line) => clip(line, screen.columns() - 1))];
+    if (lines.length + below.length > 0) draw([...fit(lines, screen.rows() - 2 - below.length, paint), ...below]);
   }
 
   return {
@@ -71,26 +77,24 @@ export function createTtyProgress(options: TtyOptions): Display {
         if (options.showConfig) screen.write(configurationText(event.config).replaceAll("\n", "\r\n"));
         return;
       }
-      const row = rows.take(event);
-      if (row && nowMs() - lastFrameMs >= frameMs) frame();
+      if (rows.take(event)) dirty = true;
+      if (dirty && nowMs() - lastFrameMs >= frameMs) frame();
     },
     notice: (text) => {
       notices.push(...text.trimEnd().split("\n"));
       if (open) frame();
     },
+    tickMs: frameMs,
     tick: () => {
-      ticks++;
-      if (open && rows.all().length > 0) frame();
+      // Without news the times of what runs go on.
+      if (open && (dirty || nowMs() - lastFrameMs >= 1000)) frame();
     },
     close: () => {
       if (!open) return;
       open = false;
       rows.finish();
       // The last frame is whole: what does not fit scrolls up into the history of the terminal.
-      const lines =
-        rows.all().length === 0
-          ? []
-          : treeLines(rows, { paint, isPreview: options.isPreview, columns: screen.columns(), ticks });
+      const lines = tree();
       const end = endText(rows, options).replaceAll("\n", "\r\n");
       const body = lines.map((line) => `${line}\u001b[K\r\n`).join("");
       screen.write(`${beginFrame}${toTop()}${body}\u001b[J${endFrame}${lines.length > 0 ? "\r\n" : ""}${end}${showCursor}`);
@@ -113,13 +117,13 @@ interface Node {
 }
 
 /** The rows as lines: header, then the tree, in aligned columns that fit the width. */
-export function treeLines(rows: Rows, options: { paint: Paint; isPreview: boolean; columns: number; ticks: number }): string[] {
+export function treeLines(rows: Rows, options: { paint: Paint; isPreview: boolean; columns: number; dots: number }): string[] {
   const { paint } = options;
-  const roots = shown(tree(rows));
+  const roots = shown(nodesOf(rows));
   const cells: string[][] = [];
   const add = (node: Node, indent: string, branch: string): void => {
     const [mark = "", type = "", name = "", status = "", info = ""] = rows.columns(node.row);
-    const dots = rows.isDone(node.row) || node.row.step.op === "same" ? "" : ".".repeat(options.ticks % 4);
+    const dots = rows.isDone(node.row) || node.row.step.op === "same" ? "" : ".".repeat(options.dots);
     cells.push([mark, indent + branch + type, name, status + dots, keepColors(info)]);
     const inner = branch === "" ? indent : indent + (branch === "└─ " ? "   " : "│  ");
     for (const [i, child] of node.children.entries()) add(child, inner, i === node.children.length - 1 ? "└─ " : "├─ ");
@@ -142,7 +146,7 @@ export function treeLines(rows: Rows, options: { paint: Paint; isPreview: boolea
   });
 }
 
-function tree(rows: Rows): Node[] {
+function nodesOf(rows: Rows): Node[] {
   const all = rows.all();
   const nodes = new Map(all.map((row) => [row.urn, { row, children: [] as Node[] }]));
   const stack = rows.stackRow();
