@@ -1,0 +1,167 @@
+// The process behind fake-upstream.ts: a model server with OpenAI's wire format that does what each request, or the control channel, tells it.
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Behaviour, LedgerEntry } from "./fake-upstream.ts";
+
+/** How the next requests are answered; the last one stays. */
+let script: Behaviour[] = [{}];
+let served = ["fake-model"];
+const ledger: LedgerEntry[] = [];
+const gates = new Map<string, () => void>();
+const waiting: { test: (entries: LedgerEntry[]) => boolean; done: () => void }[] = [];
+
+const changed = (): void => {
+  for (const entry of waiting.splice(0)) {
+    if (entry.test(ledger)) entry.done();
+    else waiting.push(entry);
+  }
+};
+
+const server = createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on("data", (chunk: Buffer) => chunks.push(chunk));
+  request.on("end", () => answer(request, response, Buffer.concat(chunks)));
+});
+server.keepAliveTimeout = 60_000;
+
+function answer(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
+  const path = request.url ?? "";
+  if (path.startsWith("/control/")) {
+    control(path.slice("/control/".length), body, response);
+    return;
+  }
+  if (path.endsWith("/models")) {
+    const behaviour = script[0] ?? {};
+    if (behaviour.modelsStatus) return json(response, behaviour.modelsStatus, { error: { message: "no list" } });
+    return json(response, 200, { object: "list", data: served.map((id) => ({ id, object: "model", created: 0, owned_by: "fake" })) });
+  }
+  const behaviour = (script.length > 1 ? script.shift() : script[0]) ?? {};
+  const parsed = parse(body);
+  const entry: LedgerEntry = {
+    path,
+    headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
+    body: body.toString("utf8"),
+    model: String(parsed.model),
+    sentChunks: 0,
+    state: "open",
+  };
+  ledger.push(entry);
+  response.once("close", () => {
+    if (entry.state === "open") entry.state = response.writableFinished ? "finished" : "aborted";
+    changed();
+  });
+  changed();
+  void perform(behaviour, parsed.stream === true, entry, response);
+}
+
+async function perform(behaviour: Behaviour, stream: boolean, entry: LedgerEntry, response: ServerResponse): Promise<void> {
+  if (behaviour.hang === "before-headers") return;
+  if (behaviour.reset === "before-headers") {
+    entry.state = "reset";
+    response.socket?.resetAndDestroy();
+    return;
+  }
+  if (behaviour.gate) await new Promise<void>((resolve) => gates.set(behaviour.gate ?? "", resolve));
+  if (behaviour.delayMs) await sleep(behaviour.delayMs);
+  if (behaviour.raw !== undefined) {
+    entry.state = "finished";
+    response.socket?.end(behaviour.raw);
+    return;
+  }
+  if (behaviour.status && behaviour.status >= 300) {
+    return json(response, behaviour.status, behaviour.errorBody ?? { error: { message: "made to fail", type: "api_error", code: "fake", param: null } }, behaviour.headers);
+  }
+  const words = behaviour.words ?? ["Hello", " from", " the", " fake", " model"];
+  const usage = { prompt_tokens: 7, completion_tokens: words.length, total_tokens: 7 + words.length };
+  if (!stream || behaviour.ignoreStream) {
+    const message = { role: "assistant", content: words.join("") };
+    const text = JSON.stringify({ ...envelope(entry, "chat.completion"), choices: [{ index: 0, message, finish_reason: "stop" }], usage });
+    response.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(text), ...behaviour.headers });
+    if (behaviour.cutAfterBytes !== undefined) {
+      entry.state = "reset";
+      response.write(text.slice(0, behaviour.cutAfterBytes), () => response.destroy());
+    } else response.end(text);
+    return;
+  }
+  await streamWords(behaviour, words, usage, entry, response);
+}
+
+async function streamWords(behaviour: Behaviour, words: string[], usage: object, entry: LedgerEntry, response: ServerResponse): Promise<void> {
+  response.writeHead(200, { "content-type": "text/event-stream", ...(behaviour.closeDelimited ? { connection: "close" } : {}), ...behaviour.headers });
+  if (behaviour.closeDelimited) response.useChunkedEncodingByDefault = false;
+  response.flushHeaders();
+  const head = envelope(entry, "chat.completion.chunk");
+  for (const [index, content] of words.entries()) {
+    if (behaviour.hang === "mid-stream" && index === 1) return;
+    if (behaviour.gateAt === index) await new Promise<void>((resolve) => gates.set(behaviour.gateName ?? "stream", resolve));
+    if (behaviour.cutAfterChunks === index) {
+      entry.state = "reset";
+      // An empty write ends up behind what was sent, so that those chunks do arrive.
+      response.write("", () => setTimeout(() => response.destroy(), 20));
+      return;
+    }
+    if (response.destroyed) return;
+    const padding = behaviour.chunkBytes ? "x".repeat(behaviour.chunkBytes) : "";
+    const flowing = response.write(`data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta: { content: content + padding }, finish_reason: null }] })}\n\n`);
+    entry.sentChunks += 1;
+    if (!flowing) await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
+    if (behaviour.paceMs) await sleep(behaviour.paceMs);
+  }
+  response.write(`data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta: {}, finish_reason: "stop" }], usage })}\n\n`);
+  response.end("data: [DONE]\n\n");
+}
+
+function control(command: string, body: Buffer, response: ServerResponse): void {
+  const value = parse(body);
+  if (command === "script") {
+    // Written by the test itself, in this repository.
+    const { behaviours, models }: { behaviours?: Behaviour[]; models?: string[] } = value;
+    if (behaviours) script = [...behaviours];
+    if (models) served = models;
+    ledger.length = 0;
+    return json(response, 200, {});
+  }
+  if (command === "open") {
+    const name = String(value.gate);
+    const open = () => {
+      gates.get(name)?.();
+      gates.delete(name);
+      json(response, 200, {});
+    };
+    if (gates.has(name)) return open();
+    const timer = setInterval(() => {
+      if (!gates.has(name)) return;
+      clearInterval(timer);
+      open();
+    }, 2);
+    return;
+  }
+  if (command === "wait") {
+    const { state, count }: { state?: string; count?: number } = value;
+    const test = (entries: LedgerEntry[]) => entries.filter((entry) => state === "any" || entry.state === state).length >= (count ?? 1);
+    const done = () => json(response, 200, ledger);
+    if (test(ledger)) return done();
+    waiting.push({ test, done });
+    return;
+  }
+  json(response, 200, ledger);
+}
+
+const envelope = (entry: LedgerEntry, object: string) => ({ id: "chatcmpl-fake", object, created: 1_700_000_000, model: entry.model });
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function parse(body: Buffer): Record<string, unknown> {
+  const value: unknown = body.length > 0 ? JSON.parse(body.toString("utf8")) : {};
+  return typeof value === "object" && value !== null ? { ...value } : {};
+}
+
+function json(response: ServerResponse, status: number, value: unknown, headers: Record<string, string> = {}): void {
+  if (response.destroyed) return;
+  response.writeHead(status, { "content-type": "application/json", ...headers });
+  response.end(JSON.stringify(value));
+}
+
+server.listen(0, "127.0.0.1", () => {
+  const address = server.address();
+  if (typeof address === "object" && address) process.send?.({ port: address.port });
+});
+process.on("disconnect", () => process.exit(0));
