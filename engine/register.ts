@@ -119,6 +119,10 @@ export function createRegistrar(deps: RegisterDeps): Registrar {
     return { invalid };
   }
 
+  /** By its own URN, or the one under which it was found. */
+  const isDeleted = (urn: Urn, old: Cell | undefined): boolean =>
+    ledger.deletes.has(urn) || (old !== undefined && ledger.deletes.has(old.state.urn));
+
   function operationsOf(goal: Goal, urn: Urn): ResourceOperations | undefined {
     if (!goal.custom) return undefined;
     if (isProviderType(goal.type)) return registry;
@@ -139,7 +143,7 @@ export function createRegistrar(deps: RegisterDeps): Registrar {
       urn,
       ...(old && { old }),
       new: cell,
-      recreating: ledger.deletes.has(urn),
+      recreating: isDeleted(urn, old),
       randomSeed: randomBytes(32).toString("base64"),
       answer: (result) => answer(registerResult(registration.new, result, ledger.skippedCreates.has(urn))),
     };
@@ -198,7 +202,7 @@ export function createRegistrar(deps: RegisterDeps): Registrar {
     if (targeted) untargeted.queueDependencies(cell.state);
 
     const { answer } = registration;
-    if (old && !old.state.external && targeted && !registration.recreating && !ledger.deletes.has(urn)) {
+    if (old && !old.state.external && targeted && !registration.recreating && !isDeleted(urn, old)) {
       const trigger = goal.replacementTrigger;
       if (!dryRun && trigger !== undefined && containsUnknowns(trigger)) {
         report(`replacement trigger contains unknowns for ${urn}`, urn);
@@ -209,7 +213,7 @@ export function createRegistrar(deps: RegisterDeps): Registrar {
       return alone(() => afterDiff(registration, old, diff, triggered));
     }
     return alone(async () => {
-      if (old && ledger.deletes.has(urn)) return recreate(registration, old);
+      if (old && isDeleted(urn, old)) return recreate(registration, old);
       if (old?.state.external) {
         ledger.creates.add(urn);
         return createBeforeDelete({ urn, old, new: cell, goal, answer });
@@ -241,8 +245,9 @@ export function createRegistrar(deps: RegisterDeps): Registrar {
   /** It was deleted on the way, with a resource that had to go before its replacement. */
   function recreate({ urn, goal, new: next, answer }: Registration, old: Cell): Step[] {
     ledger.deletes.delete(urn);
+    ledger.deletes.delete(old.state.urn);
     ledger.replaces.add(urn);
-    const keys = ledger.dependentReplaceKeys.get(urn);
+    const keys = ledger.dependentReplaceKeys.get(old.state.urn);
     return createAfterDelete({ urn, old, new: next, goal, answer, ...(keys && { keys }) });
   }
 
@@ -266,7 +271,7 @@ export function createRegistrar(deps: RegisterDeps): Registrar {
   async function afterDiff(registration: Registration, old: Cell, found: Diff, triggered: boolean): Promise<Step[]> {
     const { urn, goal, new: next, answer } = registration;
     noteTargeted(registration);
-    if (ledger.deletes.has(urn)) return recreate(registration, old);
+    if (isDeleted(urn, old)) return recreate(registration, old);
     const { op, diff } = decide(found, goal, old.state, triggered);
     if (op === "replace") return planReplacement(deps, registration, old, diff);
     if (op === "update") {

@@ -74,9 +74,11 @@ export async function planReplacement(
     next.state = { ...next.state, inputs };
   }
   const replacement = { urn, old, new: next, goal, diff, answer };
-  if (!(goal.deleteBeforeReplace ?? diff.deleteBeforeReplace)) return createBeforeDelete(replacement);
+  const deleteFirst = goal.deleteBeforeReplace ?? diff.deleteBeforeReplace;
+  // What an earlier run deleted is gone already, whatever the order would be now.
+  if (!deleteFirst && !old.state.pendingReplacement) return createBeforeDelete(replacement);
 
-  const steps = await deleteDependents(deps, urn, old);
+  const steps = deleteFirst ? await deleteDependents(deps, urn, old) : [];
   await deps.ensureProvider(old.state.provider);
   if (!old.state.pendingReplacement) {
     // Seen by resources that are deleted with it.
