@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { createProviderHost } from "../../engine/plugins.ts";
 import { ProviderError, type ProviderLog } from "../../engine/providers/provider.ts";
+import { createCommandLine } from "../support/command-line.ts";
 import { placeFilePlugin } from "../support/file-plugin.ts";
 import { gone } from "../support/processes.ts";
 
@@ -87,4 +88,42 @@ test("what is not installed is named with the command that installs it", async (
     );
   }
   await host.close();
+});
+
+test("a stack whose program needs the plug-in is deployed, changed and destroyed", { timeout: 120_000 }, async () => {
+  const project = join(folder, "project");
+  mkdirSync(project);
+  symlinkSync(join(import.meta.dirname, "../../node_modules"), join(project, "node_modules"));
+  const options = { env: { PULUMI_HOME: env.PULUMI_HOME, FILE: join(project, "made.txt"), CONTENT: "first" } };
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "project", type: "module" }));
+  writeFileSync(
+    join(project, "Pulumi.yaml"),
+    "name: project\nmain: index.ts\nruntime: { name: nodejs, options: { typescript: false } }\n",
+  );
+  writeFileSync(
+    join(project, "index.ts"),
+    `import * as pulumi from "@pulumi/pulumi";
+const inputs = { path: process.env.FILE, content: process.env.CONTENT, size: undefined };
+const file: any = new pulumi.CustomResource("files:index:File", "one", inputs, { version: "1.2.3" });
+export const size = file.size;
+`,
+  );
+  const engine = createCommandLine(project, "x");
+  const run = async (...args: string[]) => {
+    const result = await engine.run([...args, "--stack", "dev"], options);
+    assert.equal(result.exit, 0, result.out + result.err);
+    return result.out;
+  };
+  assert.equal((await engine.run(["stack", "init", "dev"], options)).exit, 0);
+  const up = await run("up", "--yes", "--skip-preview");
+  assert.match(up, /\+ 2 created/);
+  assert.match(up, /writing .*made\.txt/, "the plug-in's log is shown");
+  assert.equal(readFileSync(options.env.FILE, "utf8"), "first");
+  assert.match(await run("up", "--yes"), /2 unchanged/);
+  options.env.CONTENT = "second one";
+  assert.match(await run("up", "--yes", "--skip-preview"), /~ 1 updated/);
+  assert.equal(await run("stack", "output", "size"), "10\n");
+  assert.equal(readFileSync(options.env.FILE, "utf8"), "second one");
+  await run("destroy", "--yes", "--skip-preview");
+  assert.ok(!existsSync(options.env.FILE));
 });
