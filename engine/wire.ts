@@ -26,7 +26,7 @@ const otherUnknowns = new Set([
 export function decodeStruct(struct: Struct | undefined): PropertyMap {
   const result: PropertyMap = {};
   struct?.getFieldsMap().forEach((value, key) => {
-    setOwn(result, key, decodeValue(value));
+    result[key] = decodeValue(value);
   });
   return result;
 }
@@ -84,12 +84,6 @@ export function encodeValue(value: Value): WireValue {
     result.setListValue(list);
   } else result.setStructValue(encodeStruct(value));
   return result;
-}
-
-/** A property may be called `__proto__`; plain assignment would lose it. */
-function setOwn(map: PropertyMap, key: string, value: Value): void {
-  if (key === "__proto__") Object.defineProperty(map, key, { value, enumerable: true, configurable: true, writable: true });
-  else map[key] = value;
 }
 
 /** What the CLI does to tagged values when it reads them: no empty fields in assets, name and type in references. */
