@@ -76,7 +76,7 @@ function missingKeys(missing: InstanceType<typeof providerProto.ConfigureErrorMi
 }
 
 /** As Go's multierror prints a list. */
-function reasonsText(reasons: string[]): string {
+export function reasonsText(reasons: string[]): string {
   if (reasons.length === 0) return "resource init failed";
   const count = reasons.length === 1 ? "1 error" : `${reasons.length} errors`;
   return `${count} occurred:\n${reasons.map((reason) => `\t* ${reason}\n`).join("")}\n`;

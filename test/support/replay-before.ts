@@ -6,6 +6,7 @@ import type { ResourceState, Snapshot } from "../../engine/resource.ts";
 import type { PropertyMap } from "../../engine/values.ts";
 import { isMap } from "../../engine/values.ts";
 import type { ReadCheckpoint } from "./replay-checkpoint.ts";
+import { changing } from "./replay-player.ts";
 import type { RecordedCall, RecordedRun } from "./replay-recording.ts";
 
 function mapOf(call: RecordedCall, name: string): PropertyMap | undefined {
@@ -17,8 +18,6 @@ function textOf(call: RecordedCall, name: string): string | undefined {
   const value = call.request[name];
   return typeof value === "string" ? value : undefined;
 }
-
-const changing = new Set(["Create", "Update", "Delete"]);
 
 /** `gone`: names of resources that the unrecorded command deleted, besides all that waited for its deletion. */
 export function rebuildBefore(known: Snapshot, after: ReadCheckpoint, run: RecordedRun, gone: string[]): Snapshot {

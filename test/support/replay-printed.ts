@@ -8,6 +8,7 @@ import { sections, takeApart } from "./printed.ts";
 import { describe, differences, plain } from "./replay-compare.ts";
 import { readText } from "./replay-recording.ts";
 import type { Replay } from "./replay-run.ts";
+import type { Problem } from "./replay-verify.ts";
 
 interface Printed {
   out: string;
@@ -79,27 +80,33 @@ function settled(text: string, replay: Replay): string {
   return settled;
 }
 
-function compareBlocks(wanted: PrintedDeployment, ours: PrintedDeployment): string[] {
-  const problems: string[] = [];
+/** What was done and what failed; how much was found unchanged by then is chance. */
+function certain(resources: string | undefined): string {
+  return (resources ?? "").replace(/^ *(\d+ changes\. )?\d+ unchanged$/gm, "").trimEnd();
+}
+
+function compareBlocks(wanted: PrintedDeployment, ours: PrintedDeployment): Problem[] {
+  const problems: Problem[] = [];
   for (const name of ["Outputs", "Resources"] as const) {
     if (wanted.blocks[name] !== ours.blocks[name]) {
-      problems.push(`${name}: recorded\n${wanted.blocks[name] ?? "(none)"}\n  ours\n${ours.blocks[name] ?? "(none)"}`);
+      const text = `${name}: recorded\n${wanted.blocks[name] ?? "(none)"}\n  ours\n${ours.blocks[name] ?? "(none)"}`;
+      problems.push({ text, chance: name === "Resources" && certain(wanted.blocks[name]) === certain(ours.blocks[name]) });
     }
   }
   const recorded = sections(wanted.blocks.Diagnostics).join("\n");
   const printed = sections(ours.blocks.Diagnostics).join("\n");
-  if (recorded !== printed) problems.push(`Diagnostics: recorded\n${recorded}\n  ours\n${printed}`);
+  if (recorded !== printed) problems.push({ text: `Diagnostics: recorded\n${recorded}\n  ours\n${printed}` });
   return problems;
 }
 
-export async function verifyPrinted(replay: Replay, index: number): Promise<string[]> {
+export async function verifyPrinted(replay: Replay, index: number): Promise<Problem[]> {
   const { step, comparison } = replay;
   if (step.killAt) return [];
   const out = readText(step.recording, `${step.step}.out`) ?? "";
   if (out.startsWith("{")) {
     const { out: ours } = await print(replay, { json: true });
     return differences(readDocument(out), readDocument(settled(ours, replay)), comparison).map(
-      (difference) => `JSON: ${describe(difference)}`,
+      (difference) => ({ text: `JSON: ${describe(difference)}` }),
     );
   }
   if (out.includes("\n    [urn=")) {
@@ -110,13 +117,13 @@ export async function verifyPrinted(replay: Replay, index: number): Promise<stri
     return err === undefined ? problems : [...problems, ...compareLines(err, settled(printed.err, replay))];
   }
   const wanted = takeApart(out)[index];
-  if (!wanted) return [`the recording printed ${index} deployments only`];
+  if (!wanted) return [{ text: `the recording printed ${index} deployments only` }];
   const [ours] = takeApart(settled((await print(replay, {})).out, replay));
-  return ours ? compareBlocks(wanted, ours) : ["nothing was printed"];
+  return ours ? compareBlocks(wanted, ours) : [{ text: "nothing was printed" }];
 }
 
 /** Lines in any order: which resource is told of first is chance. */
-function compareLines(recorded: string, ours: string): string[] {
+function compareLines(recorded: string, ours: string): Problem[] {
   const count = (text: string) => {
     const lines = new Map<string, number>();
     for (const line of text.split("\n").filter(Boolean)) lines.set(line, (lines.get(line) ?? 0) + 1);
@@ -126,5 +133,5 @@ function compareLines(recorded: string, ours: string): string[] {
   const lines = new Set([...wanted.keys(), ...had.keys()]);
   return [...lines]
     .filter((line) => wanted.get(line) !== had.get(line))
-    .map((line) => `printed: recorded ${wanted.get(line) ?? 0} times, ours ${had.get(line) ?? 0} times: ${line}`);
+    .map((line) => ({ text: `printed: recorded ${wanted.get(line) ?? 0} times, ours ${had.get(line) ?? 0} times: ${line}` }));
 }

@@ -7,6 +7,7 @@ import { runDeployment } from "../../engine/deploy.ts";
 import type { DeploymentOptions, DeploymentResult, RunProgram } from "../../engine/deployment.ts";
 import type { EngineEvent } from "../../engine/events.ts";
 import { runProgram } from "../../engine/program.ts";
+import { reasonsText } from "../../engine/provider-errors.ts";
 import { ProviderError } from "../../engine/providers/provider.ts";
 import type { Snapshot } from "../../engine/resource.ts";
 import { openSecrets } from "../../engine/secrets.ts";
@@ -98,7 +99,7 @@ function failureOf(after: ReadCheckpoint): (call: RecordedCall) => ProviderError
   return (call) => {
     const state = after.resources.find((resource) => resource.urn === call.request.urn && !resource.delete);
     if (!call.error || !state?.initErrors?.length) return undefined;
-    return new ProviderError("partial", call.error.message, {
+    return new ProviderError("partial", reasonsText(state.initErrors), {
       partial: {
         id: state.id ?? "",
         properties: state.outputs,
@@ -192,7 +193,7 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
   };
   const watch =
     step.killAt || step.interruptAt
-      ? watchEnd(players, recorded, step, () => (step.killAt ? killed() : stop.abort()))
+      ? watchEnd({ players, recorded, step, listeners, act: () => (step.killAt ? killed() : stop.abort()) })
       : undefined;
   try {
     const running = runDeployment(options, {
@@ -243,19 +244,26 @@ function isNamed(request: Value, name: string | undefined): boolean {
   return name !== undefined && isMap(request) && typeof request.urn === "string" && request.urn.endsWith(`::${name}`);
 }
 
-/** Acts once all other recorded calls were answered, as the user or the killer did. */
-function watchEnd(players: Players, recorded: RecordedRun, step: ReplayStep, act: () => void): NodeJS.Timeout {
+interface Watch {
+  players: Players;
+  recorded: RecordedRun;
+  step: ReplayStep;
+  listeners: MonitorListener[];
+  act(): void;
+}
+
+/** Acts once all else that was recorded has been answered, as the user or the killer did. */
+function watchEnd({ players, recorded, step, listeners, act }: Watch): NodeJS.Timeout {
   const name = step.killAt ?? step.interruptAt;
-  const others = recorded.calls.filter(
-    (call) =>
-      call.service === "ResourceProvider" &&
-      call.method !== "Cancel" &&
-      !(call.method === "Create" && isNamed(call.request, name)),
+  const isTheOne = (call: { method: string; request: Value }) => call.method === "Create" && isNamed(call.request, name);
+  const providerCalls = recorded.calls.filter(
+    (call) => call.service === "ResourceProvider" && call.method !== "Cancel" && !isTheOne(call),
   );
+  const answers = recorded.calls.filter((call) => call.service === "ResourceMonitor" && call.ended !== undefined);
   const timer = setInterval(() => {
-    const answered = players.played.filter((call) => call.recorded && call.ended !== undefined).length;
-    const begun = players.played.some((call) => call.method === "Create" && isNamed(call.request, name));
-    if (!begun || answered < others.length) return;
+    const played = players.played.filter((call) => call.recorded && call.ended !== undefined);
+    const answered = listeners.flatMap((listener) => listener.calls).filter((call) => call.response);
+    if (!players.played.some(isTheOne) || played.length < providerCalls.length || answered.length < answers.length) return;
     clearInterval(timer);
     act();
   }, 20);

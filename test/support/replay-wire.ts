@@ -112,7 +112,7 @@ export function monitorKey(method: string, request: PropertyMap): string {
   return [method, urn, tok, type, name].filter((part) => typeof part === "string").join(" ");
 }
 
-const patienceMs = 150;
+const patienceMs = 400;
 
 /** Lets calls through in the recorded order; where the next one does not come, the one that was recorded first. */
 function createTurns(order: RecordedCall[]): (method: string, request: PropertyMap) => Promise<void> {
