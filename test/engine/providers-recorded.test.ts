@@ -70,6 +70,19 @@ const exceptions: { name: string; why: string; apply(difference: Difference): bo
     },
   },
   {
+    name: "files of a command that is refreshed",
+    why: "the official answer has their hashes alone, with which the next program fails (options 29); ours has their paths too",
+    apply: ({ call, recorded, ours }) => {
+      const [a, b] = [recorded.response?.properties, ours.response?.properties];
+      if (call.method !== "Read" || call.pkg !== "command" || !isMap(a) || !isMap(b) || !isMap(a.assets)) return false;
+      assert.deepEqual(hashes(b.assets ?? null), hashes(a.assets));
+      assert.equal(isMap(b.archive) && b.archive.hash, isMap(a.archive) && a.archive.hash);
+      b.assets = a.assets;
+      b.archive = a.archive ?? null;
+      return true;
+    },
+  },
+  {
     name: "methods that are not there",
     why: "the text comes from the gRPC library, and the engine looks at the code alone",
     apply: ({ call, recorded, ours }) => {
@@ -195,6 +208,11 @@ function projectFolder(recording: string): string {
 function copy(to: Answer, from: Answer, names: string[]): boolean {
   for (const name of names) if (to.response) to.response[name] = from.response?.[name] ?? null;
   return true;
+}
+
+function hashes(assets: Value): Value {
+  if (!isMap(assets)) return null;
+  return Object.fromEntries(Object.entries(assets).map(([name, asset]) => [name, isMap(asset) ? (asset.hash ?? null) : null]));
 }
 
 /** An output without its secret mark. */

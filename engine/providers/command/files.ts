@@ -2,7 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { posix } from "node:path";
 import { hashArchive, hashAsset } from "../../assets.ts";
-import { type PropertyMap, signatureKey, signatures } from "../../values.ts";
+import { isMap, type PropertyMap, signatureKey, signatures } from "../../values.ts";
 import { ProviderError } from "../provider.ts";
 import { globMatcher } from "./glob.ts";
 
@@ -19,6 +19,18 @@ export async function collectAssets(folder: Folder, globs: string[]): Promise<Pr
     out[file] = { [signatureKey]: signatures.asset, hash: await hashOf(folder, file), path };
   }
   return out;
+}
+
+/** Assets of which only the hashes are known, with the paths that they were found at. */
+export function withPaths(assets: PropertyMap, folder: Folder): PropertyMap {
+  return Object.fromEntries(
+    Object.entries(assets).map(([file, asset]) => [
+      file,
+      isMap(asset) && asset.path === undefined && asset.text === undefined
+        ? { ...asset, path: posix.join(folder.given, file) }
+        : asset,
+    ]),
+  );
 }
 
 export async function collectArchive(folder: Folder, globs: string[]): Promise<PropertyMap> {

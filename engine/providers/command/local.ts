@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Guardian } from "../../guardian.ts";
 import { isMap, type PropertyMap, type Value } from "../../values.ts";
 import { ProviderError, type ProviderLog } from "../provider.ts";
-import { collectArchive, collectAssets } from "./files.ts";
+import { collectArchive, collectAssets, type Folder, withPaths } from "./files.ts";
 import { bare, secretTexts } from "./inputs.ts";
 import { goQuote, masker } from "./messages.ts";
 import { runCommand } from "./run.ts";
@@ -61,12 +61,32 @@ export async function runLocal(run: LocalRun, deps: LocalDeps): Promise<Property
     throw new ProviderError(code, `${result.failure}: running ${shown}:\n${mask(result.combined)}`);
   }
   const out: PropertyMap = { ...pick(run.previous, ["assets", "archive"]) };
-  const folder = { absolute: resolve(deps.programDirectory, directory), given: directory || deps.programDirectory };
+  const folder = folderOf(directory, deps.programDirectory);
   if (Array.isArray(inputs.assetPaths)) out.assets = await collectAssets(folder, strings(inputs.assetPaths));
   if (Array.isArray(inputs.archivePaths)) out.archive = await collectArchive(folder, strings(inputs.archivePaths));
   out.stdout = result.stdout.replace(/\n$/, "");
   out.stderr = result.stderr.replace(/\n$/, "");
   return out;
+}
+
+/**
+ * Assets and archive of a state with their files again. The engine sends them to Read as hashes only, and the official
+ * provider answers with those, which makes the SDK fail in the next program ("Invalid asset encountered").
+ */
+export async function restoredFiles(state: PropertyMap, programDirectory: string): Promise<PropertyMap> {
+  const folder = folderOf(text(bare(state.dir ?? null)), programDirectory);
+  const out: PropertyMap = {};
+  if (isMap(state.assets)) out.assets = withPaths(state.assets, folder);
+  if (isMap(state.archive)) {
+    const paths = strings(bare(state.archivePaths ?? null));
+    const now = await collectArchive(folder, paths).catch(() => undefined);
+    out.archive = now?.hash === state.archive.hash ? now : { assets: {}, ...state.archive };
+  }
+  return out;
+}
+
+function folderOf(directory: string, programDirectory: string): Folder {
+  return { absolute: resolve(programDirectory, directory), given: directory || programDirectory };
 }
 
 function environment(inputs: PropertyMap, previous: PropertyMap): { [name: string]: string } {

@@ -1,10 +1,10 @@
 /** The command provider: local.Command and local.run of `@pulumi/command`, without a plug-in process. */
 import { randomBytes } from "node:crypto";
 import { diffMaps } from "../../property-diff.ts";
-import { isMap, type PropertyMap, unknown, type Value } from "../../values.ts";
+import { type PropertyMap, unknown, type Value } from "../../values.ts";
 import { type PropertyDiff, type Provider, ProviderError } from "../provider.ts";
 import { bare, checkedInputs, checkInputs, commandInputs, runInputs } from "./inputs.ts";
-import { type LocalDeps, pick, runLocal } from "./local.ts";
+import { type LocalDeps, pick, restoredFiles, runLocal } from "./local.ts";
 
 export const commandVersion = "1.2.1";
 
@@ -93,9 +93,7 @@ export function createCommandProvider(deps: LocalDeps): Provider {
     },
     async read(request) {
       requireCommand(request.type, request.urn);
-      const properties = { ...request.properties };
-      const { archive } = properties;
-      if (isMap(archive)) properties.archive = { assets: {}, ...archive };
+      const properties = { ...request.properties, ...(await restoredFiles(request.properties ?? {}, deps.programDirectory)) };
       return { id: request.id, inputs: request.inputs ?? {}, properties };
     },
     async update(request, signal) {
