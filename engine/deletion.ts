@@ -24,24 +24,23 @@ export async function deleteUnregistered(deps: RegisterDeps): Promise<void> {
   }
   checkTargeted(deps, deletions);
   await executor.run(sames);
-  const condemned = new Set<Cell>();
-  const seen = new Set<Step>();
+  const spared = new Set<Cell>();
+  const seen = new Set<Cell>();
   for (const group of scheduleDeletions(deletions, ledger.old.graph)) {
-    spareNeeds(ledger, executor, seen, condemned);
-    const left = group.filter((step) => !condemned.has(stepCell(step)));
+    spareNeeds(ledger, executor, seen, spared);
+    const left = group.filter((step) => !spared.has(stepCell(step)));
     await Promise.all(left.map((step) => executor.run([step])));
   }
 }
 
-/** What a failed step is about is still there, so what it needs must stay. */
-function spareNeeds(ledger: Ledger, executor: Executor, seen: Set<Step>, spared: Set<Cell>): void {
-  for (const step of executor.errored) {
-    if (seen.has(step)) continue;
-    seen.add(step);
-    for (const cell of new Set([stepCell(step), step.old])) {
-      if (!cell || !ledger.old.graph.has(cell)) continue;
-      for (const need of ledger.old.graph.transitiveDependencies(cell)) spared.add(need);
-    }
+/** What failed or was left out is still there as it was, so what it needs must stay. */
+function spareNeeds(ledger: Ledger, executor: Executor, seen: Set<Cell>, spared: Set<Cell>): void {
+  const kept = executor.errored.flatMap((step) => [stepCell(step), step.old]);
+  for (const urn of ledger.skipped) kept.push(ledger.old.byUrn.get(ledger.aliases.get(urn) ?? urn));
+  for (const cell of kept) {
+    if (!cell || seen.has(cell) || !ledger.old.graph.has(cell)) continue;
+    seen.add(cell);
+    for (const need of ledger.old.graph.transitiveDependencies(cell)) spared.add(need);
   }
 }
 

@@ -46,6 +46,8 @@ export interface Ledger {
   deletes: Set<Urn>;
   imports: Set<Urn>;
   skippedCreates: Set<Urn>;
+  /** Left out since something that they depend on failed. */
+  skipped: Set<Urn>;
   /** States after their steps. */
   news: Map<Urn, Cell>;
   providers: Map<Urn, Cell>;
@@ -86,6 +88,7 @@ export function createLedger(old: OldState, options: LedgerOptions): Ledger {
     deletes: new Set(),
     imports: new Set(),
     skippedCreates: new Set(),
+    skipped: new Set(),
     news: new Map(),
     providers: new Map(),
     pendingDeletes: new Set(),

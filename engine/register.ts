@@ -68,8 +68,7 @@ export interface Registration {
 export function createRegistrar(deps: RegisterDeps): Registrar {
   const { ledger, registry, executor, say, dryRun } = deps;
   const untargeted = createUntargeted(deps);
-  /** Resources that are left out since something that they depend on failed. */
-  const skipped = new Set<Urn>();
+  const { skipped } = ledger;
   let decisions: Promise<unknown> = Promise.resolve();
 
   /** Decisions are taken one at a time: what one deletes first, another must see. */

@@ -13,7 +13,6 @@ const seeds = process.env.GENERATED_SEED ? [Number(process.env.GENERATED_SEED)] 
 
 test(`${seeds.length} generated programs`, { timeout: 60_000 }, async () => {
   for (const seed of seeds) {
-    if (process.env.TRACE) console.log(seed);
     try {
       await live(createRandom(seed));
     } catch (error) {
