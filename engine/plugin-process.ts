@@ -9,7 +9,7 @@ import providerGrpc from "@pulumi/pulumi/proto/provider_grpc_pb.js";
 import { connectProvider } from "./grpc-provider.ts";
 import type { Guardian } from "./guardian.ts";
 import type { InstalledPlugin } from "./plugin-files.ts";
-import { type Provider, ProviderError } from "./providers/provider.ts";
+import { type Provider, ProviderError, type ProviderLog } from "./providers/provider.ts";
 
 export interface PluginDeps {
   engineAddress: string;
@@ -17,6 +17,7 @@ export interface PluginDeps {
   programDirectory: string;
   guardian: Guardian;
   env: { [name: string]: string | undefined };
+  log(entry: ProviderLog): void;
 }
 
 /** How long a plug-in may take until it listens; one in TypeScript is compiled first. */
@@ -46,18 +47,28 @@ export async function startPlugin(plugin: InstalledPlugin, deps: PluginDeps): Pr
     child.once("error", (error) => resolve(error.message));
     child.once("exit", (code, signal) => resolve(signal ? `ended by ${signal}` : `exit status ${code}`));
   });
+  let ending = false;
+  const said = () => (tail.length > 0 ? `\n${tail.join("\n")}` : "");
   const end = async () => {
+    ending = true;
     await endProcess(child, exited);
     if (pid !== undefined) deps.guardian.end(pid);
   };
   try {
     const port = await readPort(child, exited, keep);
+    exited.then((how) => {
+      if (ending) return;
+      const message = `The plug-in ${plugin.name} ended unexpectedly (${how}).${said()}`;
+      deps.log({ severity: "error", message });
+    });
     return connectProvider(`127.0.0.1:${port}`, end);
   } catch (error) {
     await end();
-    const said = tail.length > 0 ? `\n${tail.join("\n")}` : "";
     const reason = error instanceof Error ? error.message : String(error);
-    throw new ProviderError("unavailable", `The plug-in ${plugin.name} in ${plugin.directory} did not start: ${reason}${said}`);
+    throw new ProviderError(
+      "unavailable",
+      `The plug-in ${plugin.name} in ${plugin.directory} did not start: ${reason}${said()}`,
+    );
   }
 }
 

@@ -67,7 +67,7 @@ export function createProviderHost({
     if (port !== undefined) return withHandshake(await attachPlugin(pkg, port, engineAddress), { engineAddress });
     if (!plugin) return undefined;
     const pluginEnv = { ...env, ...(project ? { PULUMI_PROJECT: project } : {}) };
-    const provider = await startPlugin(plugin, { engineAddress, programDirectory, guardian, env: pluginEnv });
+    const provider = await startPlugin(plugin, { engineAddress, programDirectory, guardian, env: pluginEnv, log });
     return withHandshake(provider, { engineAddress, rootDirectory: plugin.directory, programDirectory: plugin.directory });
   }
 

@@ -57,6 +57,39 @@ test("a TypeScript plug-in is started, used, and ended", { timeout: 60_000 }, as
   await gone(Number(created.properties?.pid));
 });
 
+test("a plug-in that ends by itself is reported with its last words", { timeout: 60_000 }, async (t) => {
+  const host = createProviderHost({ programDirectory: folder, env });
+  t.after(() => host.close());
+  const failed = Promise.withResolvers<string>();
+  const provider = await host.load("files", "1.2.3", ({ severity, message }) => {
+    if (severity === "error") failed.resolve(message);
+  });
+  const properties = { path: join(folder, "crash.txt"), content: "crash" };
+  await assert.rejects(provider.create({ urn, properties }, signal), ProviderError);
+  assert.match(await failed.promise, /plug-in files ended unexpectedly \(exit status 9\)\.\nout of paper$/);
+});
+
+test("a plug-in that cannot start says why", { timeout: 60_000 }, async (t) => {
+  const host = createProviderHost({ programDirectory: folder, env });
+  t.after(() => host.close());
+  const broken = join(env.PULUMI_HOME, "plugins", "resource-broken-v0.1.0");
+  mkdirSync(broken);
+  const text = async () => {
+    const error = await host.load("broken", undefined, () => {}).catch((reason: unknown) => reason);
+    assert.ok(error instanceof ProviderError && error.code === "unavailable", String(error));
+    return error.message;
+  };
+  assert.match(await text(), /neither pulumi-resource-broken nor PulumiPlugin\.yaml.*--reinstall$/);
+  writeFileSync(join(broken, "PulumiPlugin.yaml"), "runtime: python\n");
+  assert.match(await text(), /PulumiPlugin\.yaml: the runtime "python" is not supported/);
+  writeFileSync(join(broken, "PulumiPlugin.yaml"), "runtime: nodejs\n");
+  assert.match(await text(), /run "npm install" in .*broken/);
+  writeFileSync(join(broken, "pulumi-resource-broken"), "#!/bin/sh\necho no port; echo sorry >&2\nsleep 60", { mode: 0o755 });
+  assert.match(await text(), /first line must be the port.*"no port"/s);
+  writeFileSync(join(broken, "pulumi-resource-broken"), "#!/bin/sh\necho sorry >&2\nexit 4", { mode: 0o755 });
+  assert.match(await text(), /did not start: exit status 4\nsorry$/);
+});
+
 test("a plug-in dies with an engine that is killed", { timeout: 60_000 }, async (t) => {
   const engine = spawn(process.execPath, [join(import.meta.dirname, "../support/engine-stand-in.ts"), folder, urn], {
     env,
@@ -119,7 +152,7 @@ export const size = file.size;
   assert.match(up, /\+ 2 created/);
   assert.match(up, /writing .*made\.txt/, "the plug-in's log is shown");
   assert.equal(readFileSync(options.env.FILE, "utf8"), "first");
-  assert.match(await run("up", "--yes"), /2 unchanged/);
+  assert.match(await run("up", "--yes", "--skip-preview"), /2 unchanged/);
   options.env.CONTENT = "second one";
   assert.match(await run("up", "--yes", "--skip-preview"), /~ 1 updated/);
   assert.equal(await run("stack", "output", "size"), "10\n");

@@ -31,6 +31,10 @@ class Files implements provider.Provider {
   }
   async create(urn: string, inputs: any): Promise<provider.CreateResult> {
     await log(urn, "writing " + inputs.path);
+    if (inputs.content === "crash") {
+      console.error("out of paper");
+      process.exit(9);
+    }
     if (inputs.content === "fail") throw new Error("the disk is full");
     fs.writeFileSync(inputs.path, inputs.content);
     return { id: inputs.path, outs: { ...inputs, size: inputs.content.length, pid: process.pid, project: process.env.PULUMI_PROJECT ?? "" } };
