@@ -31,7 +31,7 @@ export function parsePath(text: string): PropertyPath | undefined {
 export function printPath(path: PropertyPath): string {
   return path.reduce<string>((text, part) => {
     if (typeof part === "number") return `${text}[${part}]`;
-    if (/[.[\]"]/.test(part) || part === "") return `${text}["${part.replaceAll('"', '\\"')}"]`;
+    if (!/^\w+$/.test(part)) return `${text}["${part.replaceAll('"', '\\"')}"]`;
     return text ? `${text}.${part}` : part;
   }, "");
 }

@@ -173,7 +173,7 @@ describe("deletions", () => {
 describe("property paths", () => {
   test("are read and printed", () => {
     assert.deepEqual(parsePath('a.b[0]["c d"].*[*]'), ["a", "b", 0, "c d", "*", "*"]);
-    assert.equal(printPath(["a", "b", 0, "c d", "e.f"]), 'a.b[0].c d["e.f"]');
+    assert.equal(printPath(["a", "b", 0, "c d", "e.f"]), 'a.b[0]["c d"]["e.f"]');
     for (const wrong of [".a", "a.", "a[", "a[x]", 'a["b']) assert.equal(parsePath(wrong), undefined, wrong);
     assert.ok(pathContains(["a", "*"], ["a", 3, "x"]));
     assert.ok(!pathContains(["a", "b"], ["a"]));
