@@ -131,7 +131,10 @@ function verifyMonitor(replay: Replay, unfinished: Unfinished): Problem[] {
   const free: MonitorCall[] = [...monitor];
   const byChance = (key: string, request: PropertyMap, what: string, chance: boolean) => {
     problems.push({ text: `${key}: ${what}`, chance });
-    if (chance) unfinished.add(text(request.name));
+    if (!chance) return;
+    const aliases = Array.isArray(request.aliases) ? request.aliases : [];
+    const specs = aliases.flatMap((alias) => (isMap(alias) && isMap(alias.spec) ? [alias.spec] : []));
+    for (const { name } of [request, ...specs]) unfinished.add(text(name));
   };
   for (const call of recorded.calls) {
     if (call.service !== "ResourceMonitor") continue;
