@@ -16,7 +16,7 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 const [directory = "", name = "", command] = process.argv.slice(2);
 
@@ -37,7 +37,9 @@ function put(contents: { [name: string]: string }): void {
 function remove(files: string[]): void {
   for (const file of files) rmSync(join(directory, file), { force: true });
   try {
+    // The stack's folder goes with the last of its parts.
     rmdirSync(directory);
+    rmdirSync(dirname(directory));
   } catch {
     // Gone already, or somebody else's file lies there.
   }

@@ -10,7 +10,9 @@ export const space: Check = {
   name: "disk space",
   run({ clone }) {
     const folder = nearestExisting(clone);
-    const { bavail, bsize } = statfsSync(folder);
+    const { bavail, bsize, blocks } = statfsSync(folder);
+    // Not a disk: whether it can be written is another check's business.
+    if (blocks === 0) return [];
     const freeMb = Math.floor((bavail * bsize) / 1_048_576);
     const fix = "free some, or set OPENCLAW_STACK_HOME to a folder on another disk";
     if (freeMb < neededMb) {

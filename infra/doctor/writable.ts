@@ -1,6 +1,6 @@
 /** The folders that a deployment writes to can be written. */
-import { accessSync, constants, existsSync } from "node:fs";
-import { dirname } from "node:path";
+import { accessSync, constants, existsSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Check, Finding } from "./check.ts";
 
 export const writable: Check = {
@@ -24,9 +24,11 @@ export function nearestExisting(path: string): string {
   return folder;
 }
 
+/** By doing it: what the mode says does not count on a read-only disk, nor for root. */
 function canWrite(path: string): boolean {
   try {
-    accessSync(path, constants.W_OK);
+    if (statSync(path).isDirectory()) rmdirSync(mkdtempSync(join(path, ".openclaw-stack-")));
+    else accessSync(path, constants.W_OK);
     return true;
   } catch {
     return false;

@@ -1,0 +1,162 @@
+/** A copy of the repository with a home of its own, in which the operator's commands run as a user would run them. */
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import net from "node:net";
+import { homedir, tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+
+const root = join(import.meta.dirname, "../..");
+
+export interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+  /** Both, in the order in which they came. */
+  text: string;
+}
+
+export interface LocalClone {
+  base: string;
+  directory: string;
+  home: string;
+  environment: NodeJS.ProcessEnv;
+  stackFile: string;
+  /** The operator's command as npm would start it, on the pinned Node. */
+  operate(args: string[], options?: RunOptions): Promise<Outcome>;
+  /** `npm run …` itself. */
+  npm(args: string[], options?: RunOptions): Promise<Outcome>;
+  shell(command: string, options?: RunOptions): Promise<Outcome>;
+  /** Ends what is still running, and removes everything. */
+  remove(): Promise<void>;
+}
+
+export interface RunOptions {
+  input?: string;
+  environment?: NodeJS.ProcessEnv;
+  /** Is told the pid at once, and all output as it comes. */
+  onStart?(pid: number): void;
+  onText?(text: string): void;
+}
+
+/** @param modules `link` shares this repository's packages; `none` leaves them to be installed */
+export function makeClone(name: string, modules: "link" | "none" = "link"): LocalClone {
+  const base = mkdtempSync(join(tmpdir(), `local-${name}-`));
+  const directory = join(base, name);
+  const home = join(base, "home");
+  mkdirSync(home, { recursive: true });
+  const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  for (const file of files.split("\0").filter((path) => path && !path.startsWith("test/fixtures/"))) {
+    mkdirSync(dirname(join(directory, file)), { recursive: true });
+    // A file that is listed may have been removed since.
+    cpSync(join(root, file), join(directory, file), { force: true, errorOnExist: false, recursive: false });
+  }
+  if (modules === "link") symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
+  const environment = cleanEnvironment(home);
+  const execute = (command: string, args: string[], options: RunOptions = {}): Promise<Outcome> =>
+    runCommand(command, args, { cwd: directory, env: { ...environment, ...options.environment } }, options);
+  return {
+    base,
+    directory,
+    home,
+    environment,
+    stackFile: join(directory, "stacks/Pulumi.local.yaml"),
+    operate: (args, options) =>
+      execute(
+        process.execPath,
+        ["--disable-warning=ExperimentalWarning", join(directory, "infra/operate/main.ts"), ...args],
+        options,
+      ),
+    npm: (args, options) => execute("npm", args, options),
+    shell: (command, options) => execute("sh", ["-c", command], options),
+    async remove() {
+      for (const pid of processesOf(base)) {
+        try {
+          process.kill(pid, "SIGKILL");
+        } catch {
+          // Gone in the meantime.
+        }
+      }
+      rmSync(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    },
+  };
+}
+
+/** Processes that work in a folder, or were started with a path in it. */
+export function processesOf(folder: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      if (pid === process.pid) return false;
+      return read(`/proc/${pid}/cmdline`).includes(folder) || link(`/proc/${pid}/cwd`).startsWith(folder);
+    });
+}
+
+export async function unusedPort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === "object" && address ? address.port : 0;
+}
+
+/** npm's own settings stay (mirror, cache); what would change the stack's does not. */
+function cleanEnvironment(home: string): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(OPENCLAW|PULUMI|XDG_|NODE_TEST|npm_(?!config_registry)|.*_API_KEY$)/.test(name),
+  );
+  const user = process.env.HOME ?? homedir();
+  return {
+    ...Object.fromEntries(kept),
+    HOME: home,
+    XDG_CACHE_HOME: join(home, ".cache"),
+    npm_config_cache: process.env.npm_config_cache ?? join(user, ".npm"),
+    npm_config_userconfig: process.env.npm_config_userconfig ?? join(user, ".npmrc"),
+    npm_config_logs_dir: join(home, "npm-logs"),
+    npm_config_update_notifier: "false",
+    NO_COLOR: "1",
+  };
+}
+
+function runCommand(
+  command: string,
+  args: string[],
+  where: { cwd: string; env: NodeJS.ProcessEnv },
+  options: RunOptions,
+): Promise<Outcome> {
+  const child = spawn(command, args, { ...where, stdio: "pipe" });
+  if (child.pid !== undefined) options.onStart?.(child.pid);
+  child.stdin.on("error", () => {});
+  child.stdin.end(options.input ?? "");
+  const outcome: Outcome = { code: 0, stdout: "", stderr: "", text: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (text: string) => {
+      outcome[name] += text;
+      outcome.text += text;
+      options.onText?.(text);
+    });
+  }
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ ...outcome, code: code ?? 137 }));
+  });
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
