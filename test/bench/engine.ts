@@ -201,7 +201,13 @@ console.log("|---|---|---|---|---|---|---|---|");
 for (const workload of workloads) {
   if (values.only && !workload.name.includes(values.only)) continue;
   const alone = await measureProgram(workload);
-  const ours = await measureEngine(workload, [process.execPath, "--max-semi-space-size=4", join(root, "engine/main.ts"), "--engine", "embedded"]);
+  const ours = await measureEngine(workload, [
+    process.execPath,
+    "--max-semi-space-size=4",
+    join(root, "engine/main.ts"),
+    "--engine",
+    "embedded",
+  ]);
   const theirs = cli ? await measureEngine(workload, [cli.path]) : undefined;
   const { goal } = workload;
   const cells = [
