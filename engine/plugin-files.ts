@@ -114,12 +114,9 @@ function withoutBuild(version: string): string {
   return version.replace(/^v/, "").replace(/\+.*$/, "");
 }
 
-/** Semantic versioning's order; of two equal numbers the release is later than its pre-release. */
+/** By number; any release is later than any pre-release, as for the CLI. */
 function compareVersions(a: string, b: string): number {
-  const [first = "", ...preA] = withoutBuild(a).split("-");
-  const [second = "", ...preB] = withoutBuild(b).split("-");
-  const order = first.localeCompare(second, "en", { numeric: true });
-  if (order !== 0) return order;
-  if (preA.length === 0 || preB.length === 0) return preB.length - preA.length;
-  return preA.join("-").localeCompare(preB.join("-"), "en", { numeric: true });
+  const isRelease = (version: string) => !withoutBuild(version).includes("-");
+  const order = Number(isRelease(a)) - Number(isRelease(b));
+  return order || withoutBuild(a).localeCompare(withoutBuild(b), "en", { numeric: true });
 }

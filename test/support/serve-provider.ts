@@ -52,6 +52,7 @@ function serviceError(error: unknown) {
 }
 
 const responses: { [method: string]: () => object } = {
+  attach: () => new emptyProto.Empty(),
   handshake: () => new providerProto.ProviderHandshakeResponse(),
   getPluginInfo: () => new pluginProto.PluginInfo(),
   checkConfig: () => new providerProto.CheckResponse(),
