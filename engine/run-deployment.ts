@@ -15,7 +15,7 @@ import { createProviderRegistry } from "./provider-registry.ts";
 import { rebuildState } from "./refresh.ts";
 import { createRegistrar, type RegisterDeps, ReportedError } from "./register.ts";
 import { makeUrn, type PendingOperation, parseUrn, type ResourceState, stackType, type Urn } from "./resource.ts";
-import type { HookRunner, RegistrationSink, Source, StartSource } from "./source.ts";
+import type { HookRunner, ProgramOutcome, RegistrationSink, Source, StartSource } from "./source.ts";
 import { createStateKeeper } from "./state-keeper.ts";
 import type { Step } from "./steps.ts";
 import type { PropertyMap } from "./values.ts";
@@ -243,7 +243,7 @@ async function deploy(startSource: StartSource, options: DeploymentOptions, deps
     if (terminate.aborted) return;
     await finishStackOutputs().catch((error) => bail(error, undefined));
     if (source && !failed() && !stop.aborted) {
-      const outcome = await source.finish();
+      const outcome = await source.finish().catch((error): ProgramOutcome => ({ ok: false, message: String(error) }));
       if (!outcome.ok) bail(new (outcome.message ? Error : ReportedError)(outcome.message ?? "program"), undefined);
     } else await source?.cancel();
     judge();
