@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { type Fault, type Path, showPath } from "./faults.ts";
 import { get } from "./migrate.ts";
 import { nearest } from "./nearest.ts";
+import { isSecretKey } from "./secret-keys.ts";
 import { children, choices, knownPaths } from "./walk.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -17,7 +18,7 @@ function explainIssue(issue: Issue, base: Path, value: unknown, schema: z.core.$
   if (issue.code === "invalid_union" && issue.discriminator) {
     const at = [...path, ...(issue.path.at(-1) === issue.discriminator ? [] : [issue.discriminator])];
     const names = choices(schema, at.slice(0, -1), issue.discriminator);
-    return [{ path: at, problem: `${shown(get(value, at))} is not offered`, fix: `Use one of ${names.join(", ")}.` }];
+    return [{ path: at, problem: `${shown(get(value, at), at)} is not offered`, fix: `Use one of ${names.join(", ")}.` }];
   }
   if (issue.code === "invalid_union") {
     const [branch] = issue.errors
@@ -28,7 +29,9 @@ function explainIssue(issue: Issue, base: Path, value: unknown, schema: z.core.$
       .sort((a, b) => a.length - b.length);
     if (branch) return branch.flatMap((inner) => explainIssue(inner, path, value, schema));
     const kinds = issue.errors.flatMap((errors) => errors.slice(0, 1).map(expectation));
-    return [{ path, problem: `${shown(get(value, path))} is not accepted`, fix: `Write ${[...new Set(kinds)].join(" or ")}.` }];
+    return [
+      { path, problem: `${shown(get(value, path), path)} is not accepted`, fix: `Write ${[...new Set(kinds)].join(" or ")}.` },
+    ];
   }
   if (issue.code === "invalid_key")
     return [{ path, problem: "this name cannot be used", fix: issue.issues.map((inner) => sentence(inner.message)).join(" ") }];
@@ -36,8 +39,8 @@ function explainIssue(issue: Issue, base: Path, value: unknown, schema: z.core.$
   if (issue.code === "invalid_type" && found === undefined)
     return [{ path, problem: "is missing", fix: `Write ${expectation(issue)}.` }];
   if (issue.code === "custom" || issue.code === "invalid_format")
-    return [{ path, problem: `${shown(found)} is not accepted`, fix: sentence(issue.message) }];
-  return [{ path, problem: `${shown(found)} is not accepted`, fix: `Write ${expectation(issue)}.` }];
+    return [{ path, problem: `${shown(found, path)} is not accepted`, fix: sentence(issue.message) }];
+  return [{ path, problem: `${shown(found, path)} is not accepted`, fix: `Write ${expectation(issue)}.` }];
 }
 
 function expectation(issue: Issue): string {
@@ -52,9 +55,9 @@ function expectation(issue: Issue): string {
     case "too_small":
       return issue.origin === "string"
         ? "a text that is not empty"
-        : `at least ${issue.minimum}${issue.inclusive ? "" : " and more"}`;
+        : `${issue.inclusive ? "a number of at least" : "a number above"} ${issue.minimum}`;
     case "too_big":
-      return `at most ${issue.maximum}`;
+      return `a number of at most ${issue.maximum}`;
     default:
       return issue.message.replace(/^expected /i, "");
   }
@@ -62,8 +65,8 @@ function expectation(issue: Issue): string {
 
 const typeNames: Record<string, string> = {
   string: "a text",
-  number: "a number",
-  int: "a whole number",
+  number: "a number, without quotes",
+  int: "a whole number, without quotes",
   boolean: "true or false",
   object: "an object { … }",
   record: "an object { … }",
@@ -71,7 +74,8 @@ const typeNames: Record<string, string> = {
 };
 
 /** The value's kind; numbers, booleans and short words are shown, longer texts are not: they may be secrets. */
-function shown(value: unknown): string {
+function shown(value: unknown, path: Path): string {
+  if (value !== undefined && isSecretKey(String(path.at(-1)))) return "this value";
   if (typeof value === "number" || typeof value === "boolean" || value === null) return String(value);
   if (typeof value === "string") return /^[\w.:/@*-]{0,24}$/.test(value) ? JSON.stringify(value) : "this text";
   if (Array.isArray(value)) return "a list";
@@ -88,7 +92,7 @@ function unknownKey(path: Path, schema: z.core.$ZodType): Fault {
   const near = nearest(key, siblings);
   const elsewhere = knownPaths(schema).filter((known) => known.at(-1) === key);
   const suggestions = [...(near && near !== key ? [showPath([...parent, near])] : []), ...elsewhere.map(showPath)];
-  const choice = [...new Set(suggestions)].slice(0, 3).map((text) => JSON.stringify(text).slice(1, -1));
+  const choice = [...new Set(suggestions)].slice(0, 3);
   const fix =
     choice.length > 0
       ? `Did you mean ${choice.join(" or ")}?`

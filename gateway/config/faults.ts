@@ -36,10 +36,14 @@ function describeFaults(file: string, faults: readonly Fault[]): string {
   return `The configuration has ${count}:\n${lines.join("\n")}`;
 }
 
+/** Stands for a key of the user's own choosing. */
+export const anyName = "<id>";
+
 /** `models.providers["my.id"].baseUrl`, as a reader would write it. */
 export function showPath(path: Path): string {
   return path
     .map((part, index) => {
+      if (part === anyName) return `.${part}`;
       if (typeof part === "number") return `[${part}]`;
       if (!/^[A-Za-z_$][\w$-]*$/.test(part)) return `[${JSON.stringify(part)}]`;
       return index === 0 ? part : `.${part}`;

@@ -1,6 +1,6 @@
 // From file and environment to a checked config: read, move older keys, check the shape, check the rules, read the secrets.
 import { dirname } from "node:path";
-import { ConfigError, type Fault, type Path } from "./faults.ts";
+import { ConfigError, type Fault, type Path, showPath } from "./faults.ts";
 import { migrate } from "./migrate.ts";
 import { type Environment, findPlaces } from "./places.ts";
 import { readConfigFile, type Source } from "./read.ts";
@@ -56,7 +56,9 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
   const early = [...read.faults, ...migrated.faults];
   if (!parsed.success) {
     const { explain } = await import("./explain.ts");
-    return fail([...early, ...explain(parsed.error.issues, migrated.value, configSchema).map(atOrigin)]);
+    const shape = explain(parsed.error.issues, migrated.value, configSchema).map(atOrigin);
+    // One fault a place: an unset variable leaves an empty text behind, which is no second fault.
+    return fail([...early, ...shape.filter((fault) => !early.some((other) => showPath(other.path) === showPath(fault.path)))]);
   }
   const config = parsed.data;
   const { secrets, faults: secretFaults } = await createSecrets(options.withoutSecrets ? {} : config, {

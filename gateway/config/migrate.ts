@@ -46,8 +46,19 @@ const moves: readonly [string, Path, ((value: unknown) => unknown)?][] = [
   ["logging.redactSensitive", ours("logging", "redactSensitive")],
 ];
 
+/** For the settings reference: older place, present place. */
+export const migratedPlaces: readonly (readonly [string, string])[] = [
+  ...moves.map(([from, to]) => [from, showPath(to)] as const),
+  ["logging.file { path, … }", showPath(ours("logging", "file"))],
+  ["agents.list[]", "agents.entries"],
+  ["gateway.bind with an address, gateway.host", "gateway.bind, gateway.customBindHost, gateway.port"],
+  ["models.providers.<id>.models[] as texts", "models.providers.<id>.models[].id"],
+  ["models.providers.<id>.models[].alias", "agents.defaults.models.<id>.alias"],
+  ["models.providers.<id>.api openai-responses, ollama", "openai-completions of the same server"],
+];
+
 const variables: readonly [string, Path, ((value: string) => unknown)?][] = [
-  ["OPENCLAW_GATEWAY_PORT", ["gateway", "port"], Number],
+  ["OPENCLAW_GATEWAY_PORT", ["gateway", "port"], (text) => (/^\d+$/.test(text) ? Number(text) : text)],
   ["OPENCLAW_GATEWAY_BIND", ["gateway", "bind"]],
   ["OPENCLAW_GATEWAY_HOST", ["gateway", "bind"]],
   ["OPENCLAW_LOG_LEVEL", ["logging", "level"]],

@@ -1,6 +1,6 @@
 // Reads a config file: JSON5 or YAML, $include, and ${NAME} from the environment.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import JSON5 from "json5";
 import { messageOf, systemCode } from "../errors.ts";
@@ -30,14 +30,7 @@ export async function readConfigFile(file: string, env: Environment): Promise<Re
   const sources: Source[] = [];
   const faults: Fault[] = [];
   const bytes = readBytes(file, [], faults);
-  if (!bytes)
-    return {
-      value: {},
-      sources,
-      faults: faults.filter((f) => !f.problem.includes("does not exist")),
-      hash: "",
-      exists: faults.length > 0 && !faults[0]?.problem.includes("does not exist"),
-    };
+  if (!bytes) return { value: {}, sources, faults: existsSync(file) ? faults : [], hash: "", exists: existsSync(file) };
   const hash = createHash("sha256").update(bytes).digest("hex");
   const value = await include(file, bytes, []);
   if (!isPlain(value)) {
@@ -113,6 +106,10 @@ function readBytes(file: string, path: Path, faults: Fault[]): Buffer | undefine
 }
 
 async function parse(file: string, text: string, faults: Fault[]): Promise<unknown> {
+  if (text.trim() === "") {
+    faults.push({ path: [], file, problem: "is empty", fix: "Write the settings as { gateway: { … } }." });
+    return undefined;
+  }
   if (/\.ya?ml$/.test(file)) {
     const { parseDocument } = await import("yaml");
     const document = parseDocument(text, { prettyErrors: true });

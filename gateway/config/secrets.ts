@@ -7,6 +7,7 @@ import { GatewayError, messageOf, systemCode } from "../errors.ts";
 import { type Fault, isPlain, type Path } from "./faults.ts";
 import type { SecretInput, SecretProvider, SecretRef } from "./fields.ts";
 import { type Environment, expandHome } from "./places.ts";
+import { isSecretKey } from "./secret-keys.ts";
 
 export interface Secrets {
   /** The present value. Throws GatewayError `secret_unreadable` for a reference that was never read. */
@@ -89,7 +90,6 @@ export async function createSecrets(
 }
 
 const keyOf = (ref: SecretRef): string => `${ref.source}\0${ref.provider}\0${ref.id}`;
-const secretKeys = /^(token|password|apiKey|botToken|secret|appSecret|clientSecret|encodingAesKey|redisUrl)$/;
 
 /** References are recognised by their shape; plain texts in a secret's place are remembered for redaction. */
 function collect(node: unknown, path: Path, uses: Use[], literals: Set<string>): void {
@@ -100,7 +100,7 @@ function collect(node: unknown, path: Path, uses: Use[], literals: Set<string>):
     return;
   }
   for (const [key, value] of Object.entries(node)) {
-    if (typeof value === "string" && secretKeys.test(key)) literals.add(value);
+    if (typeof value === "string" && isSecretKey(key)) literals.add(value);
     else collect(value, [...path, key], uses, literals);
   }
 }

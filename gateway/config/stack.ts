@@ -17,8 +17,14 @@ export const tokenSchema = z.strictObject({
   id: idSchema.describe("the token's name in logs and metrics"),
   token: secretSchema.describe("the token itself: a secret reference"),
   scopes: z.array(z.enum(scopes)).default(["operator.read", "operator.write"]).describe("what it may do"),
-  notBefore: z.iso.datetime({ offset: true }).optional().describe("refused before this time"),
-  expiresAt: z.iso.datetime({ offset: true }).optional().describe("refused from this time on"),
+  notBefore: z.iso
+    .datetime({ offset: true, error: "expected a time such as 2026-12-31T00:00:00Z" })
+    .optional()
+    .describe("refused before this time"),
+  expiresAt: z.iso
+    .datetime({ offset: true, error: "expected a time such as 2026-12-31T00:00:00Z" })
+    .optional()
+    .describe("refused from this time on"),
   limits: z
     .strictObject({
       requestsPerMinute: z.int().min(1).optional().describe("requests in a minute"),

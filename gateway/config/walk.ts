@@ -1,6 +1,6 @@
 // Walks the zod schema: which keys exist where. For did-you-mean and for the settings reference.
 import { z } from "zod";
-import type { Path } from "./faults.ts";
+import { anyName, type Path } from "./faults.ts";
 
 export interface Setting {
   readonly path: readonly string[];
@@ -8,9 +8,6 @@ export interface Setting {
   /** The outermost schema of the setting: it carries description and default. */
   readonly outer: z.core.$ZodType;
 }
-
-/** Keys of users' own choosing are shown as this. */
-export const anyName = "<id>";
 
 /** The schema without optional, default and the like. */
 export function inner(schema: z.core.$ZodType): z.core.$ZodType {

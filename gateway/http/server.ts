@@ -1,13 +1,14 @@
 // The HTTP server: body parsing, request ids, authentication by route, access log, errors; routes come from routes/.
 import { randomUUID } from "node:crypto";
-import type { ServerResponse } from "node:http";
+import { type ServerResponse, STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import { stackOf } from "../config/rules.ts";
 import type { Scope } from "../config/schema.ts";
 import { GatewayError, systemCode } from "../errors.ts";
 import { type Caller, requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
-import { errorHeaders, toGatewayError } from "./relay.ts";
+import { errorHeaders, sendError, toGatewayError } from "./relay.ts";
 import { registerChat } from "./routes/chat.ts";
 import { registerHealth } from "./routes/health.ts";
 import { registerMetrics } from "./routes/metrics.ts";
@@ -47,6 +48,11 @@ export async function createServer(context: GatewayContext, surface: "all" | "op
     genReqId: requestId,
     exposeHeadRoutes: true,
     return503OnClosing: false,
+    frameworkErrors: (error, _request, reply) => {
+      reply.hijack();
+      sendError(reply.raw, fromFastify(error));
+    },
+    clientErrorHandler: (error, socket) => refuseBrokenRequest(context, error, socket),
     forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512 },
   });
@@ -147,6 +153,26 @@ const fastifyErrors: Readonly<Record<string, () => GatewayError>> = {
   FST_ERR_BAD_URL: () => new GatewayError("invalid_request", "The path is not a valid URL."),
   ECONNRESET: () => new GatewayError("client_gone", "The client left."),
 };
+
+/** What is not HTTP, too long or too slow: answered without fastify, which never saw a request. */
+function refuseBrokenRequest({ metrics }: GatewayContext, error: unknown, socket: Socket): void {
+  const code = systemCode(error);
+  metrics.connectionsFailed.add(1, code === "ERR_HTTP_REQUEST_TIMEOUT" ? "request_timeout" : "bad_request");
+  if (code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const failure =
+    code === "ERR_HTTP_REQUEST_TIMEOUT"
+      ? new GatewayError("request_timeout", "The request did not arrive in time.")
+      : new GatewayError(
+          "invalid_request",
+          code === "HPE_HEADER_OVERFLOW" ? "The headers are too large." : "This is not a valid HTTP request.",
+        );
+  const bytes = failure.bytes();
+  const head = `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status]}\r\nContent-Type: application/json\r\nContent-Length: ${bytes.length}\r\nConnection: close\r\n\r\n`;
+  socket.end(Buffer.concat([Buffer.from(head), bytes]));
+}
 
 function fromFastify(error: unknown): GatewayError {
   return error instanceof GatewayError ? error : (fastifyErrors[systemCode(error)]?.() ?? toGatewayError(error));

@@ -148,10 +148,10 @@ function connectionError(providerId: string, error: unknown, started: boolean): 
     new GatewayError(kind, `provider ${providerId} ${text}`, { cause: error });
   if (code === "UND_ERR_CONNECT_TIMEOUT") return say("upstream_timeout", "cannot be connected to in time");
   if (unreachable.has(code)) return say("upstream_unreachable", `cannot be reached (${code})`);
-  if (malformed.has(code) || code.startsWith("HPE_")) return say("upstream_malformed", "sent an answer that cannot be read");
-  return started
-    ? say("upstream_cut", "broke off in the middle of the answer")
-    : say("upstream_failed", "closed the connection without an answer");
+  if (started) return say("upstream_cut", "broke off in the middle of the answer");
+  if (malformed.has(code) || code.startsWith("HPE_") || (error instanceof Error && error.name === "HTTPParserError"))
+    return say("upstream_malformed", "sent an answer that cannot be read");
+  return say("upstream_failed", "closed the connection without an answer");
 }
 
 /** What an upstream's error status means to the client. Its 401 is about the gateway's key, not about the client's token. */

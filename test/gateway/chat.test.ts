@@ -12,7 +12,10 @@ let gateway: TestGateway;
 before(async () => {
   upstream = await startFakeUpstream();
   gateway = await startGateway(
-    fakeConfig(upstream.baseUrl, { timeouts: { connectMs: 200, headersMs: 300, firstTokenMs: 300, betweenTokensMs: 300, totalMs: 15_000 }, http: { sseKeepAliveMs: 100 } }),
+    fakeConfig(upstream.baseUrl, {
+      timeouts: { connectMs: 50, headersMs: 100, firstTokenMs: 300, betweenTokensMs: 300, totalMs: 15_000 },
+      http: { sseKeepAliveMs: 200 },
+    }),
   );
 });
 after(async () => {
@@ -24,7 +27,9 @@ async function errorOf(response: Response) {
   const body: unknown = await response.json();
   assert.ok(typeof body === "object" && body !== null && "error" in body, "an error in OpenAI's shape");
   const { error } = body;
-  assert.ok(typeof error === "object" && error !== null && "code" in error && "message" in error && "type" in error && "param" in error);
+  assert.ok(
+    typeof error === "object" && error !== null && "code" in error && "message" in error && "type" in error && "param" in error,
+  );
   return { status: response.status, code: error.code, message: String(error.message), param: error.param };
 }
 
@@ -47,7 +52,11 @@ describe("answers", () => {
   test("the answer's bytes are the upstream's, and the request's bytes arrive unchanged", async () => {
     await upstream.script([{}]);
     const body = '{ "model" : "fake-model","messages":[{"role":"user","content":"caf\\u00e9 \u{1F980}"}],  "seed":1 }';
-    const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: "POST", headers: { ...bearer, "content-type": "application/json" }, body });
+    const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { ...bearer, "content-type": "application/json" },
+      body,
+    });
     const direct = await fetch(`${upstream.baseUrl}/chat/completions`, { method: "POST", body });
     assert.equal(await response.text(), await direct.text());
     assert.equal(response.headers.get("x-openclaw-provider"), "fake");
@@ -77,7 +86,8 @@ describe("answers", () => {
     assert.equal(entry?.sentChunks, 1);
     await upstream.open("stream");
     let rest = "";
-    for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) rest += Buffer.from(next.value).toString("utf8");
+    for (let next = await reader?.read(); next && !next.done; next = await reader?.read())
+      rest += Buffer.from(next.value).toString("utf8");
     assert.match(rest, /data: \[DONE\]\n\n$/);
   });
 
@@ -105,13 +115,30 @@ describe("answers", () => {
 });
 
 describe("upstream errors", () => {
-  const cases: { name: string; behaviour: Parameters<FakeUpstream["script"]>[0][number]; stream?: boolean; status: number; code: string }[] = [
+  const cases: {
+    name: string;
+    behaviour: Parameters<FakeUpstream["script"]>[0][number];
+    stream?: boolean;
+    status: number;
+    code: string;
+  }[] = [
     { name: "401 is about the gateway's key", behaviour: { status: 401 }, status: 502, code: "upstream_auth" },
     { name: "500", behaviour: { status: 500 }, status: 502, code: "upstream_failed" },
     { name: "503", behaviour: { status: 503 }, stream: true, status: 502, code: "upstream_failed" },
-    { name: "a redirect is not followed", behaviour: { status: 302, headers: { location: "http://127.0.0.1:1/" } }, status: 502, code: "upstream_failed" },
+    {
+      name: "a redirect is not followed",
+      behaviour: { status: 302, headers: { location: "http://127.0.0.1:1/" } },
+      status: 502,
+      code: "upstream_failed",
+    },
     { name: "reset before headers", behaviour: { reset: "before-headers" }, status: 502, code: "upstream_failed" },
-    { name: "silence before headers", behaviour: { hang: "before-headers" }, stream: true, status: 504, code: "upstream_timeout" },
+    {
+      name: "silence before headers",
+      behaviour: { hang: "before-headers" },
+      stream: true,
+      status: 504,
+      code: "upstream_timeout",
+    },
     { name: "JSON cut in the middle", behaviour: { cutAfterBytes: 40 }, status: 502, code: "upstream_cut" },
     { name: "not HTTP", behaviour: { raw: "SSH-2.0-OpenSSH_9.2\r\n" }, status: 502, code: "upstream_malformed" },
   ];
@@ -132,7 +159,9 @@ describe("upstream errors", () => {
   });
 
   test("an upstream's 400 in OpenAI's shape is passed on", async () => {
-    const errorBody = { error: { message: "temperature is too hot", type: "invalid_request_error", code: "too_hot", param: "temperature" } };
+    const errorBody = {
+      error: { message: "temperature is too hot", type: "invalid_request_error", code: "too_hot", param: "temperature" },
+    };
     await upstream.script([{ status: 400, errorBody }]);
     const response = await chat(gateway.url, { model: "fake-model" });
     assert.equal(response.status, 400);
@@ -206,7 +235,10 @@ describe("clients that leave or read slowly", () => {
   test("a slow reader holds the upstream back", async () => {
     const words = Array.from({ length: 400 }, (_, index) => `w${index}`);
     await upstream.script([{ words, chunkBytes: 65_536 }]);
-    const slow = httpRequest(`${gateway.url}/v1/chat/completions`, { method: "POST", headers: { ...bearer, "content-type": "application/json" } });
+    const slow = httpRequest(`${gateway.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { ...bearer, "content-type": "application/json" },
+    });
     slow.end(JSON.stringify({ model: "fake-model", stream: true, messages: [] }));
     const response = await new Promise<import("node:http").IncomingMessage>((resolve) => slow.once("response", resolve));
     response.pause();
@@ -222,6 +254,7 @@ describe("clients that leave or read slowly", () => {
     response.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
     });
+    response.resume();
     await new Promise((resolve) => response.once("close", resolve));
     assert.ok(bytes > words.length * 65_536, "and all arrives in the end");
   });
@@ -238,14 +271,22 @@ describe("requests", () => {
   ];
   for (const [name, body, type, status, code] of bad) {
     test(name, async () => {
-      const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: "POST", headers: { ...bearer, "content-type": type }, body });
+      const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { ...bearer, "content-type": type },
+        body,
+      });
       const failure = await errorOf(response);
       assert.deepEqual({ status: failure.status, code: failure.code }, { status, code });
     });
   }
 
   test("a content of the request never shows in an error", async () => {
-    const response = await fetch(`${gateway.url}/v1/chat/completions`, { method: "POST", headers: bearer, body: '{"x": private words' });
+    const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: bearer,
+      body: '{"x": private words',
+    });
     assert.doesNotMatch(await response.text(), /private/);
   });
 

@@ -23,7 +23,7 @@ const server = createServer((request, response) => {
 });
 server.keepAliveTimeout = 60_000;
 
-function answer(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
+function answer(request: IncomingMessage, response: ServerResponse, body: Buffer) {
   const path = request.url ?? "";
   if (path.startsWith("/control/")) {
     control(path.slice("/control/".length), body, response);
@@ -32,7 +32,10 @@ function answer(request: IncomingMessage, response: ServerResponse, body: Buffer
   if (path.endsWith("/models")) {
     const behaviour = script[0] ?? {};
     if (behaviour.modelsStatus) return json(response, behaviour.modelsStatus, { error: { message: "no list" } });
-    return json(response, 200, { object: "list", data: served.map((id) => ({ id, object: "model", created: 0, owned_by: "fake" })) });
+    return json(response, 200, {
+      object: "list",
+      data: served.map((id) => ({ id, object: "model", created: 0, owned_by: "fake" })),
+    });
   }
   const behaviour = (script.length > 1 ? script.shift() : script[0]) ?? {};
   const parsed = parse(body);
@@ -68,14 +71,27 @@ async function perform(behaviour: Behaviour, stream: boolean, entry: LedgerEntry
     return;
   }
   if (behaviour.status && behaviour.status >= 300) {
-    return json(response, behaviour.status, behaviour.errorBody ?? { error: { message: "made to fail", type: "api_error", code: "fake", param: null } }, behaviour.headers);
+    return json(
+      response,
+      behaviour.status,
+      behaviour.errorBody ?? { error: { message: "made to fail", type: "api_error", code: "fake", param: null } },
+      behaviour.headers,
+    );
   }
   const words = behaviour.words ?? ["Hello", " from", " the", " fake", " model"];
   const usage = { prompt_tokens: 7, completion_tokens: words.length, total_tokens: 7 + words.length };
   if (!stream || behaviour.ignoreStream) {
     const message = { role: "assistant", content: words.join("") };
-    const text = JSON.stringify({ ...envelope(entry, "chat.completion"), choices: [{ index: 0, message, finish_reason: "stop" }], usage });
-    response.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(text), ...behaviour.headers });
+    const text = JSON.stringify({
+      ...envelope(entry, "chat.completion"),
+      choices: [{ index: 0, message, finish_reason: "stop" }],
+      usage,
+    });
+    response.writeHead(200, {
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(text),
+      ...behaviour.headers,
+    });
     if (behaviour.cutAfterBytes !== undefined) {
       entry.state = "reset";
       response.write(text.slice(0, behaviour.cutAfterBytes), () => response.destroy());
@@ -85,9 +101,19 @@ async function perform(behaviour: Behaviour, stream: boolean, entry: LedgerEntry
   await streamWords(behaviour, words, usage, entry, response);
 }
 
-async function streamWords(behaviour: Behaviour, words: string[], usage: object, entry: LedgerEntry, response: ServerResponse): Promise<void> {
-  response.writeHead(200, { "content-type": "text/event-stream", ...(behaviour.closeDelimited ? { connection: "close" } : {}), ...behaviour.headers });
+async function streamWords(
+  behaviour: Behaviour,
+  words: string[],
+  usage: object,
+  entry: LedgerEntry,
+  response: ServerResponse,
+): Promise<void> {
   if (behaviour.closeDelimited) response.useChunkedEncodingByDefault = false;
+  response.writeHead(200, {
+    "content-type": "text/event-stream",
+    ...(behaviour.closeDelimited ? { connection: "close" } : {}),
+    ...behaviour.headers,
+  });
   response.flushHeaders();
   const head = envelope(entry, "chat.completion.chunk");
   for (const [index, content] of words.entries()) {
@@ -101,16 +127,18 @@ async function streamWords(behaviour: Behaviour, words: string[], usage: object,
     }
     if (response.destroyed) return;
     const padding = behaviour.chunkBytes ? "x".repeat(behaviour.chunkBytes) : "";
-    const flowing = response.write(`data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta: { content: content + padding }, finish_reason: null }] })}\n\n`);
+    const flowing = response.write(
+      `data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta: { content: content + padding }, finish_reason: null }] })}\n\n`,
+    );
     entry.sentChunks += 1;
-    if (!flowing) await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
+    if (!flowing) await drained(response);
     if (behaviour.paceMs) await sleep(behaviour.paceMs);
   }
   response.write(`data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta: {}, finish_reason: "stop" }], usage })}\n\n`);
   response.end("data: [DONE]\n\n");
 }
 
-function control(command: string, body: Buffer, response: ServerResponse): void {
+function control(command: string, body: Buffer, response: ServerResponse) {
   const value = parse(body);
   if (command === "script") {
     // Written by the test itself, in this repository.
@@ -137,7 +165,8 @@ function control(command: string, body: Buffer, response: ServerResponse): void 
   }
   if (command === "wait") {
     const { state, count }: { state?: string; count?: number } = value;
-    const test = (entries: LedgerEntry[]) => entries.filter((entry) => state === "any" || entry.state === state).length >= (count ?? 1);
+    const test = (entries: LedgerEntry[]) =>
+      entries.filter((entry) => state === "any" || entry.state === state).length >= (count ?? 1);
     const done = () => json(response, 200, ledger);
     if (test(ledger)) return done();
     waiting.push({ test, done });
@@ -146,7 +175,23 @@ function control(command: string, body: Buffer, response: ServerResponse): void 
   json(response, 200, ledger);
 }
 
-const envelope = (entry: LedgerEntry, object: string) => ({ id: "chatcmpl-fake", object, created: 1_700_000_000, model: entry.model });
+/** Resolves when the reader has caught up, or has left. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off("drain", done).off("close", done);
+      resolve();
+    };
+    response.on("drain", done).on("close", done);
+  });
+}
+
+const envelope = (entry: LedgerEntry, object: string) => ({
+  id: "chatcmpl-fake",
+  object,
+  created: 1_700_000_000,
+  model: entry.model,
+});
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function parse(body: Buffer): Record<string, unknown> {

@@ -62,9 +62,12 @@ export interface FakeUpstream {
 }
 
 export async function startFakeUpstream(): Promise<FakeUpstream> {
-  const child: ChildProcess = fork(join(import.meta.dirname, "fake-upstream-server.ts"), { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child: ChildProcess = fork(join(import.meta.dirname, "fake-upstream-server.ts"), {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
   const [message]: unknown[] = await once(child, "message");
-  if (typeof message !== "object" || message === null || !("port" in message) || typeof message.port !== "number") throw new Error("the fake upstream did not start");
+  if (typeof message !== "object" || message === null || !("port" in message) || typeof message.port !== "number")
+    throw new Error("the fake upstream did not start");
   const { port } = message;
   const control = async (command: string, body: unknown): Promise<unknown> => {
     const response = await fetch(`http://127.0.0.1:${port}/control/${command}`, { method: "POST", body: JSON.stringify(body) });

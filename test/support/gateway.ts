@@ -98,7 +98,11 @@ export async function freePort(): Promise<number> {
 export function spawnGateway(configPath: string, stateDir: string, port: number, args: readonly string[] = []): GatewayProcess {
   const entry = join(import.meta.dirname, "../../gateway/main.ts");
   const child = spawn(process.execPath, [entry, "--config", configPath, ...args], {
-    env: { PATH: process.env.PATH, OPENCLAW_STATE_DIR: stateDir, NODE_COMPILE_CACHE: join(tmpdir(), "openclaw-test-compile-cache") },
+    env: {
+      PATH: process.env.PATH,
+      OPENCLAW_STATE_DIR: stateDir,
+      NODE_COMPILE_CACHE: join(tmpdir(), "openclaw-test-compile-cache"),
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let text = "";
@@ -135,7 +139,12 @@ export function spawnGateway(configPath: string, stateDir: string, port: number,
 
 export const bearer = { authorization: `Bearer ${token}` };
 
-export function chat(url: string, body: object, headers: Record<string, string> = bearer, signal?: AbortSignal): Promise<Response> {
+export function chat(
+  url: string,
+  body: object,
+  headers: Record<string, string> = bearer,
+  signal?: AbortSignal,
+): Promise<Response> {
   return fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },

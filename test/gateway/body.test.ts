@@ -1,0 +1,51 @@
+// Rewriting the model's name in the bytes must be what parsing and writing anew would give.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { withModel } from "../../gateway/http/body.ts";
+
+const cases = [
+  '{"model":"a"}',
+  '{ "messages" : [ {"model":"inner"} ] ,\n "model" : "a" , "x":1}',
+  '{"a":"\\\\","model":"q\\"uote","b":"}"}',
+  '{"\\u006dodel":"escaped"}',
+  '{"model":null,"x":{"model":"y"}}',
+  '{"model":null}',
+  '{"model":"a","model":"b"}',
+  '{"x":"model","y":["model","model"]}',
+  "{}",
+  " { } ",
+  '{"messages":[]}',
+  '{"model":"é🦀","s":"é\\\\\\"🦀"}',
+  '{"model2":"a","mode":"b"}',
+];
+for (const text of cases) {
+  test(text, () => {
+    const result = withModel(Buffer.from(text), 'new "name"/é').toString("utf8");
+    assert.deepEqual(JSON.parse(result), { ...JSON.parse(text), model: 'new "name"/é' });
+  });
+}
+
+test("random objects", () => {
+  let seed = 7;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return seed % below;
+  };
+  const words = ["model", '"', "\\", "}", "{", ",", ":", "é", "\\u0041", "x"];
+  const value = (depth: number): unknown => {
+    const kind = random(depth > 3 ? 4 : 6);
+    if (kind === 0) return random(1000) / 7;
+    if (kind === 1) return random(2) === 0;
+    if (kind < 4) return Array.from({ length: random(4) }, () => words[random(words.length)]).join("");
+    if (kind === 4) return Array.from({ length: random(4) }, () => value(depth + 1));
+    return Object.fromEntries(Array.from({ length: random(4) }, () => [words[random(words.length)] ?? "", value(depth + 1)]));
+  };
+  for (let round = 0; round < 500; round += 1) {
+    const object = Object.fromEntries(
+      Array.from({ length: random(6) }, (_, index) => [`k${index}${words[random(words.length)]}`, value(0)]),
+    );
+    const input = random(2) === 0 ? { ...object, model: "old", z: value(0) } : object;
+    const text = random(2) === 0 ? JSON.stringify(input) : JSON.stringify(input, null, 2);
+    assert.deepEqual(JSON.parse(withModel(Buffer.from(text), "new").toString("utf8")), { ...input, model: "new" }, text);
+  }
+});
