@@ -1,4 +1,5 @@
 /** The stack's settings file, `Pulumi.<stack>.yaml`: read with positions, changed in place so that comments and layout stay. */
+import { realpath, stat } from "node:fs/promises";
 import { Document, isMap, isScalar, isSeq, type Node, type Pair, Scalar, YAMLMap } from "yaml";
 import { type ConfigMap, type ConfigValue, isObject, isSecure, parseConfigKey } from "./config-values.ts";
 import { EngineError } from "./errors.ts";
@@ -117,7 +118,10 @@ function createStackConfig(project: string, file: string, yaml: YamlFile | undef
       const text = topOf(document).items.length === 0 && !yaml ? "" : document.toString(layoutOf(yaml));
       if (yaml && text === original) return;
       try {
-        await writeDurably(file, yaml?.crlf ? text.replaceAll("\n", "\r\n") : text, 0o644);
+        // A link stays a link, and the file keeps its mode.
+        const target = yaml ? await realpath(file) : file;
+        const mode = yaml ? (await stat(target)).mode & 0o777 : 0o644;
+        await writeDurably(target, yaml?.crlf ? text.replaceAll("\n", "\r\n") : text, mode);
       } catch (error) {
         throw new EngineError(`could not write '${file}': ${explainErrno(error)}`, { cause: error });
       }

@@ -17,7 +17,7 @@ import type { ReadStackOutputs } from "./deployment.ts";
 import { EngineError } from "./errors.ts";
 import type { StepOp } from "./events.ts";
 import { historyConfig, recordUpdate } from "./history.ts";
-import { verifySnapshot } from "./integrity.ts";
+import { findProblem, verifySnapshot } from "./integrity.ts";
 import { lockStack } from "./locks.ts";
 import { loadProject, type Project } from "./project.ts";
 import type { Snapshot, StateWriter } from "./resource.ts";
@@ -186,6 +186,12 @@ export async function beginUpdate(
       async finish({ ok, snapshot, changes }) {
         try {
           await writer.close(snapshot);
+          const problem = findProblem(snapshot);
+          if (problem) {
+            throw new EngineError(
+              `${file.path}: snapshot integrity failure; it was already written, but is invalid (backup available at ${file.path}.bak): ${problem}`,
+            );
+          }
           const resourceChanges: { [op: string]: number } = {};
           for (const [op, count] of Object.entries(changes))
             if (count) resourceChanges[op === "read-discard" ? "discard" : op] = count;
