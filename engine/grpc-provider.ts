@@ -6,7 +6,7 @@ import emptyProto, { type Empty } from "google-protobuf/google/protobuf/empty_pb
 import { decodeServiceError } from "./provider-errors.ts";
 import * as messages from "./provider-messages.ts";
 import { type Provider, ProviderError } from "./providers/provider.ts";
-import { maxMessageBytes } from "./wire.ts";
+import { localChannelOptions } from "./wire.ts";
 
 /** How long a plug-in that was just started may take to answer its first call. */
 const defaultConnectTimeoutMs = 10_000;
@@ -20,10 +20,7 @@ export function connectProvider(
   onClose: () => Promise<void> = async () => undefined,
   connectTimeoutMs = defaultConnectTimeoutMs,
 ): Provider {
-  const client = new providerGrpc.ResourceProviderClient(address, credentials.createInsecure(), {
-    "grpc.max_receive_message_length": maxMessageBytes,
-    "grpc.max_send_message_length": maxMessageBytes,
-  });
+  const client = new providerGrpc.ResourceProviderClient(address, credentials.createInsecure(), localChannelOptions);
   let closed: Promise<void> | undefined;
   const connected = waitForReady(client, connectTimeoutMs);
   // The first call reports it.

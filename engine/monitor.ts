@@ -20,7 +20,7 @@ import type { DeploymentOptions } from "./deployment.ts";
 import { createCallbacks } from "./monitor/callbacks.ts";
 import type { MonitorContext } from "./monitor/context.ts";
 import { createDefaultProviders } from "./monitor/default-providers.ts";
-import { addEngineService, type EngineLog, listen, serverOptions, unary } from "./monitor/engine-service.ts";
+import { addEngineService, type EngineLog, listen, unary } from "./monitor/engine-service.ts";
 import { createHooks } from "./monitor/hooks.ts";
 import { createInheritance } from "./monitor/inheritance.ts";
 import { createPositions } from "./monitor/positions.ts";
@@ -31,7 +31,7 @@ import { createTracker } from "./monitor/tracker.ts";
 import { createTransforms } from "./monitor/transforms.ts";
 import type { ProgramOutcome, Source, SourceDeps, StartSource } from "./source.ts";
 import { withoutOutputs } from "./values.ts";
-import { decodeStruct } from "./wire.ts";
+import { decodeStruct, localChannelOptions } from "./wire.ts";
 
 /** Ids of SupportsFeature, and the same as numbers of the enum ResourceMonitorFeature (secrets 0 … invokeParent 15). */
 const featureIds = [
@@ -70,7 +70,7 @@ export const startSource: StartSource = async (options, deps) => {
   const signal = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
 
-  const server = new Server(serverOptions);
+  const server = new Server(localChannelOptions);
   addEngineService(server, (entry) => {
     if (entry.severity === "error") state.loggedErrors++;
     emitLog(deps, entry);

@@ -108,6 +108,8 @@ function environment(options: DeploymentOptions): NodeJS.ProcessEnv {
   return {
     NODE_COMPILE_CACHE: join(inherited.XDG_CACHE_HOME || join(homedir(), ".cache"), "openclaw-stack", "node-compile-cache"),
     ...inherited,
+    // A proxy is for the world outside: without this the SDK would ask it for the engine on this machine.
+    no_grpc_proxy: [inherited.no_grpc_proxy || inherited.no_proxy, "127.0.0.1"].filter(Boolean).join(","),
     PULUMI_CONFIG: JSON.stringify(
       Object.fromEntries(Object.entries(options.config).map(([key, value]) => [longKey(key), value])),
     ),

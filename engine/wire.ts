@@ -13,6 +13,13 @@ import { isMap, type PropertyMap, signatureKey, signatureOf, signatures, unknown
 /** Requests hold whole property bags with files in them: the CLI's limit, in bytes. */
 export const maxMessageBytes = 400 * 1024 * 1024;
 
+/** For connections to processes on this machine: a proxy of the environment has no part in them. */
+export const localChannelOptions = {
+  "grpc.max_receive_message_length": maxMessageBytes,
+  "grpc.max_send_message_length": maxMessageBytes,
+  "grpc.enable_http_proxy": 0,
+};
+
 /** Other spellings of "not known yet", one a type of value; all become `unknown`. */
 const otherUnknowns = new Set([
   "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",

@@ -2,7 +2,7 @@
 import { credentials } from "@grpc/grpc-js";
 import callbackGrpc from "@pulumi/pulumi/proto/callback_grpc_pb.js";
 import callbackProto, { type Callback } from "@pulumi/pulumi/proto/callback_pb.js";
-import { maxMessageBytes } from "../wire.ts";
+import { localChannelOptions } from "../wire.ts";
 import { RequestError } from "./requests.ts";
 
 export interface Callbacks {
@@ -17,10 +17,7 @@ export function createCallbacks(): Callbacks {
   function clientOf(target: string) {
     let client = clients.get(target);
     if (!client) {
-      client = new callbackGrpc.CallbacksClient(target, credentials.createInsecure(), {
-        "grpc.max_receive_message_length": maxMessageBytes,
-        "grpc.max_send_message_length": maxMessageBytes,
-      });
+      client = new callbackGrpc.CallbacksClient(target, credentials.createInsecure(), localChannelOptions);
       clients.set(target, client);
     }
     return client;

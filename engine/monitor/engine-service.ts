@@ -4,7 +4,7 @@ import engineGrpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import engineProto, { type LogRequest } from "@pulumi/pulumi/proto/engine_pb.js";
 import emptyProto from "google-protobuf/google/protobuf/empty_pb.js";
 import type { ProviderLog } from "../providers/provider.ts";
-import { maxMessageBytes } from "../wire.ts";
+import { localChannelOptions } from "../wire.ts";
 import { RequestError } from "./requests.ts";
 
 export interface EngineLog extends ProviderLog {
@@ -21,15 +21,9 @@ export interface EngineServer {
 /** The CLI whose behaviour the embedded engine has; programs may require a range of versions. */
 export const pulumiVersion = "3.260.0";
 
-/** Limits for a process that may only be spoken to from this machine. */
-export const serverOptions = {
-  "grpc.max_receive_message_length": maxMessageBytes,
-  "grpc.max_send_message_length": maxMessageBytes,
-};
-
 /** A server of its own for plug-ins, which get its address as their first argument. */
 export async function startEngineServer(log: (entry: EngineLog) => void): Promise<EngineServer> {
-  const server = new Server(serverOptions);
+  const server = new Server(localChannelOptions);
   addEngineService(server, log);
   return { address: await listen(server), close: () => server.forceShutdown() };
 }

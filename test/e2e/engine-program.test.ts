@@ -75,6 +75,17 @@ test("in a preview unknown outputs reach the dependents as unknown", async () =>
   assert.deepEqual(stackOutputs, { hex: unknown, dry: true });
 });
 
+test("a proxy in the environment does not come between the program and the engine", async (context) => {
+  process.env.http_proxy = "http://127.0.0.1:9";
+  context.after(() => {
+    delete process.env.http_proxy;
+  });
+  const { outcome } = await run(`${imports}
+    pulumi.runtime.registerResourceTransform(({ props, opts }) => ({ props, opts }));
+    new random.RandomId("x", { byteLength: 1 });`);
+  assert.equal(outcome.ok, true);
+});
+
 test("config and its secrets reach the program", async () => {
   const { stackOutputs } = await run(
     `${imports}
