@@ -7,7 +7,7 @@ import { listenHost } from "../config/rules.ts";
 import { createWatcher } from "../config/watch.ts";
 import { exitCodes, messageOf, systemCode } from "../errors.ts";
 import { createLog, type Log } from "../observability/log.ts";
-import { ListenProblem, listen } from "./listen.ts";
+import { ListenProblem, listen, listenWhenFree } from "./listen.ts";
 
 export interface GatewayOptions extends LoadOptions {
   readonly version: string;
@@ -46,7 +46,12 @@ async function serve(app: App, loaded: Loaded, options: GatewayOptions, log: Log
       app.server,
       link?.listenDescriptor === undefined ? { host: listenHost(loaded.config), port } : { fd: link.listenDescriptor },
     );
-    if (app.operations) await listen(app.operations, { host: loaded.stack.metrics.host, port: loaded.stack.metrics.port ?? 0 });
+    if (app.operations) {
+      const where = { host: loaded.stack.metrics.host, port: loaded.stack.metrics.port ?? 0 };
+      // Under a supervisor the gateway that this one replaces has the port until it drains, which begins when this one is ready.
+      if (link) listenWhenFree(app.operations, where).catch((error: unknown) => log.error("metrics_port", messageOf(error)));
+      else await listen(app.operations, where);
+    }
   } catch (error) {
     if (!(error instanceof ListenProblem)) throw error;
     process.stderr.write(`${error.message}\n`);

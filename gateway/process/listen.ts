@@ -35,6 +35,21 @@ export async function listen(server: FastifyInstance, where: { host: string; por
   }
 }
 
+const freeWithinMs = 60_000;
+
+/** Waits for another process to give the port up. */
+export async function listenWhenFree(server: FastifyInstance, where: { host: string; port: number }): Promise<void> {
+  const until = Date.now() + freeWithinMs;
+  for (;;) {
+    try {
+      return await listen(server, where);
+    } catch (error) {
+      if (!(error instanceof ListenProblem) || Date.now() > until) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
 /** Linux only: /proc tells which process has a socket that listens on the port. */
 function holderOf(port: number): string | undefined {
   try {
