@@ -275,7 +275,8 @@ async function deploy(startSource: StartSource, options: DeploymentOptions, deps
   const durationSeconds = Math.round((now().getTime() - started) / 1000);
   emit({ kind: "summary", isPreview: dryRun, durationSeconds, changes, maybeCorrupt });
   emit({ kind: "cancel" });
-  const cancelled = stop.aborted || terminate.aborted;
+  // A failure trumps the interruption that may have caused it.
+  const cancelled = !failed() && (stop.aborted || terminate.aborted);
   return { ok: !failed() && !cancelled, cancelled, snapshot: keeper.snapshot(), changes };
 }
 

@@ -1,6 +1,6 @@
 /** What preview, up, refresh and destroy share: lock, preview, ask, deploy, record, exit code. */
 import type { Arguments } from "../args.ts";
-import { mapSecure, valueText } from "../config-values.ts";
+import { engineVersion } from "../checkpoint.ts";
 import type { DeploymentOptions, DeploymentResult } from "../deployment.ts";
 import { type DisplayOptions, openDisplay, startTicking } from "../display/display.ts";
 import { createRedactor } from "../display/redact.ts";
@@ -16,10 +16,10 @@ import {
   type Update,
   type Workspace,
 } from "../stack.ts";
-import { mergedConfig } from "../stack-settings.ts";
 import { approve } from "./approve.ts";
 import type { CommandContext } from "./context.ts";
 import { listenForInterrupts } from "./interrupts.ts";
+import { createLateProviders } from "./late-providers.ts";
 
 type Kind = DeploymentOptions["kind"];
 
@@ -69,7 +69,7 @@ export async function runOperation(operation: Operation): Promise<number> {
   const update = await beginUpdate(workspace, ref, {
     kind,
     message: args.text("message"),
-    environment: historyEnvironment(args, context.env),
+    environment: historyEnvironment(operation),
     configFile: context.configFile,
     now: context.now,
   });
@@ -106,16 +106,11 @@ async function left(update: Update, code: number): Promise<number> {
 interface LoadedEngine {
   runDeployment: typeof import("../deploy.ts").runDeployment;
   runProgram: typeof import("../program.ts").runProgram;
-  createProviderHost: typeof import("../plugins.ts").createProviderHost;
 }
 
 async function loadEngine(): Promise<LoadedEngine> {
-  const [{ runDeployment }, { runProgram }, { createProviderHost }] = await Promise.all([
-    import("../deploy.ts"),
-    import("../program.ts"),
-    import("../plugins.ts"),
-  ]);
-  return { runDeployment, runProgram, createProviderHost };
+  const [{ runDeployment }, { runProgram }] = await Promise.all([import("../deploy.ts"), import("../program.ts")]);
+  return { runDeployment, runProgram };
 }
 
 /** One deployment with its display; a preview where there is no update. */
@@ -140,21 +135,23 @@ async function deploy(
     createRedactor({ settings: secretSettings(stack), resources: stack.snapshot.resources }),
   );
   const events: EngineEvent[] = [];
-  const config = maskedConfig(workspace, stack);
   const emit = (event: EngineEvent): void => {
     if (update === undefined) events.push(event);
-    // Only the stack file tells which part of a setting is secret.
-    display.event(event.kind === "prelude" ? { ...event, config } : event);
+    display.event(event);
   };
   const stopTicking = startTicking(display);
   const interrupts = listenForInterrupts((text) => display.notice(text));
-  const providers = engine.createProviderHost({ programDirectory: workspace.project.programDirectory });
+  const providers = createLateProviders({ programDirectory: workspace.project.programDirectory });
   try {
     const result = await engine.runDeployment(options, {
       snapshot: stack.snapshot,
       ...(update ? { state: update.writer } : {}),
-      providers,
-      runProgram: engine.runProgram,
+      providers: providers.host,
+      runProgram: (request) => {
+        const program = engine.runProgram(request);
+        providers.start();
+        return program;
+      },
       readStackOutputs: stackOutputsReader(workspace),
       emit,
       stop: interrupts.stop,
@@ -166,7 +163,7 @@ async function deploy(
     stopTicking();
     interrupts.close();
     display.close();
-    await providers.close();
+    await providers.host.close();
   }
 }
 
@@ -185,6 +182,7 @@ function deploymentOptions(
     parallel: args.count("parallel") ?? defaultParallel(context.env),
     config: stack.program.config,
     configSecretKeys: stack.program.configSecretKeys,
+    shownConfig: stack.program.shownConfig,
     refresh: kind !== "refresh" && (args.truth("refresh") ?? project.refreshAlways),
     targets: args.list("target"),
     targetDependents: args.has("target-dependents"),
@@ -224,15 +222,6 @@ async function details(operation: Operation, stack: OpenStack, events: EngineEve
   return detailsText(events, displayOptions(operation, stack, true));
 }
 
-/** The settings as they may be shown. */
-function maskedConfig(workspace: Workspace, stack: OpenStack): { [key: string]: string } {
-  const shown: { [key: string]: string } = {};
-  for (const [key, value] of mergedConfig(workspace.project, stack.config)) {
-    shown[key] = valueText(mapSecure(value, () => "[secret]"));
-  }
-  return shown;
-}
-
 function secretSettings({ program }: OpenStack): string[] {
   return program.configSecretKeys.map((key) => program.config[key] ?? "");
 }
@@ -261,14 +250,20 @@ function isTrue(value: string | undefined): boolean {
 }
 
 /** What the history says of how an update was started; values of variables are never recorded. */
-function historyEnvironment(args: Arguments, env: CommandContext["env"]): { [name: string]: string } {
+function historyEnvironment({ args, kind, context: { env } }: Operation): { [name: string]: string } {
   const out: { [name: string]: string } = {
     "exec.kind": "cli",
     "pulumi.arch": process.arch === "x64" ? "amd64" : process.arch,
     "pulumi.os": process.platform,
+    "pulumi.version": engineVersion,
     "stack.environments": "[]",
     updatePlan: "false",
   };
+  if (kind === "update") {
+    out["runtime.name"] = "nodejs";
+    out["runtime.executable"] = process.execPath;
+    out["runtime.version"] = process.version;
+  }
   for (const flag of args.given) {
     const [, name = "", value = "true"] = /^--([^=]+)(?:=(.*))?$/s.exec(flag) ?? [];
     if (name !== "message") out[`pulumi.flag.${name}`] = value;
