@@ -8,14 +8,19 @@ import { exitCodes } from "../errors.ts";
 export function settingsReference(): string {
   const all = settings(configSchema);
   const unique = [...new Map(all.map((setting) => [setting.path.join("\0"), setting])).values()];
-  const rows = unique.filter((setting) => !isSection(setting.schema)).map(row);
+  const references = new Set(
+    unique.filter((setting) => values(setting.schema).includes("secret reference")).map((setting) => setting.path.join(".")),
+  );
+  const rows = unique
+    .filter((setting) => !isSection(setting.schema) && !references.has(setting.path.slice(0, -1).join(".")))
+    .map(row);
   const lines = [
     "# Settings",
     "",
     "<!-- Generated from gateway/config/schema.ts by `npm run settings`. Do not edit. -->",
     "",
     "The gateway reads one file, JSON5 (or YAML): `--config`, else `OPENCLAW_CONFIG_PATH`, else `openclaw.json` in the state folder",
-    "(`OPENCLAW_STATE_DIR`, else `~/.openclaw`). `${NAME}` reads the environment, `$${NAME}` is the text itself, `$include` reads other files.",
+    `(\`OPENCLAW_STATE_DIR\`, else \`~/.openclaw\`). \`\${NAME}\` reads the environment, \`$\${NAME}\` is the text itself, \`$include\` reads other files.`,
     'Secrets are references, `{ source: "file" | "env" | "exec", provider, id }`, to a provider under `secrets.providers`; files are followed.',
     "An unknown key is an error. Keys that the OpenClaw CLI does not know are written under `plugins.entries.openclaw-stack.config`.",
     "",
