@@ -19,7 +19,8 @@ const logs: ProviderLog[] = [];
 const provider = createCommandProvider({ programDirectory: folder, guardian, log: (entry) => logs.push(entry) });
 const urn = "urn:pulumi:dev::p::command:local:Command::x";
 const never = new AbortController().signal;
-after(() => {
+after(async () => {
+  await provider.close();
   guardian.close();
   rmSync(folder, { recursive: true });
 });
@@ -182,18 +183,42 @@ test("what a command leaves running goes on after it", async () => {
   }
 });
 
-test("a killed engine takes its commands along, but no service that left their group", async () => {
-  const command = "setsid sleep 60 >/dev/null 2>&1 </dev/null & echo $! > service; sleep 60 & echo $! $$ > group; wait";
-  const engine = spawn(process.execPath, [join(import.meta.dirname, "../support/command-stand-in.ts"), folder, command], {
-    stdio: ["ignore", "pipe", "inherit"],
+// The first commands are started by the engine itself, later ones by its small process.
+for (const before of ["0", "20"]) {
+  test(`a killed engine takes its commands along, but no service that left their group (after ${before})`, async (t) => {
+    const [service, group] = [`service-${before}`, `group-${before}`];
+    const command = `setsid sleep 60 >/dev/null 2>&1 </dev/null & echo $! > ${service}; sleep 60 & echo $! $$ $PPID > ${group}; wait`;
+    const engine = spawn(
+      process.execPath,
+      [join(import.meta.dirname, "../support/command-stand-in.ts"), folder, command, before],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
+    t.after(() => engine.kill("SIGKILL"));
+    await once(createInterface({ input: engine.stdout }), "line");
+    await pidIn(group);
+    const pids = readFileSync(join(folder, group), "utf8").trim().split(" ").map(Number);
+    assert.equal(pids[2] === engine.pid, before === "0", "who started it");
+    engine.kill("SIGKILL");
+    for (const pid of pids) await gone(pid);
+    const servicePid = await pidIn(service);
+    assert.ok(isRunning(servicePid), "the service was left alone");
+    process.kill(servicePid, "SIGKILL");
   });
-  await once(createInterface({ input: engine.stdout }), "line");
-  await pidIn("group");
-  engine.kill("SIGKILL");
-  for (const pid of readFileSync(join(folder, "group"), "utf8").trim().split(" ")) await gone(Number(pid));
-  const service = await pidIn("service");
-  assert.ok(isRunning(service), "the service was left alone");
-  process.kill(service, "SIGKILL");
+}
+
+test("when the process that starts commands is killed, they end and the next one works", async () => {
+  for (let i = 0; i < 10; i++) await create({ create: "true" });
+  const running = failure(create({ create: "sleep 60 & echo $! $$ $PPID > starter; wait" }));
+  await pidIn("starter");
+  const [child = 0, shell = 0, starter = 0] = readFileSync(join(folder, "starter"), "utf8").trim().split(" ").map(Number);
+  assert.notEqual(starter, process.pid);
+  process.kill(starter, "SIGKILL");
+  assert.match(await running, /^the process that runs the commands has ended/);
+  await gone(child);
+  await gone(shell);
+  assert.equal((await create({ create: "echo again" })).stdout, "again");
 });
 
 test("local.run runs at once, in a preview too", async () => {

@@ -6,7 +6,7 @@ import { ProviderError, type ProviderLog } from "../provider.ts";
 import { collectArchive, collectAssets, type Folder, withPaths } from "./files.ts";
 import { bare, secretTexts } from "./inputs.ts";
 import { goQuote, masker } from "./messages.ts";
-import { runCommand } from "./run.ts";
+import type { CommandRunner } from "./runner.ts";
 
 export interface LocalDeps {
   /** What relative paths are relative to: where the program runs. */
@@ -26,7 +26,7 @@ export interface LocalRun {
 }
 
 /** The new stdout, stderr, assets and archive. Throws ProviderError where the command fails; the text holds no secret input. */
-export async function runLocal(run: LocalRun, deps: LocalDeps): Promise<PropertyMap> {
+export async function runLocal(run: LocalRun, deps: LocalDeps, runner: CommandRunner): Promise<PropertyMap> {
   const given = bare(run.inputs);
   const inputs = isMap(given) ? given : {};
   const command = text(bare(run.command));
@@ -34,7 +34,7 @@ export async function runLocal(run: LocalRun, deps: LocalDeps): Promise<Property
   const logging = inputs.logging ?? "stdoutAndStderr";
   const mask = masker([...secretTexts(run.inputs), ...secretTexts(run.previous)], secretTexts(run.command));
   const interpreter = strings(inputs.interpreter);
-  const result = await runCommand(
+  const result = await runner.run(
     {
       command,
       interpreter: interpreter.length > 0 ? interpreter : process.platform === "win32" ? ["cmd", "/C"] : ["/bin/sh", "-c"],
@@ -48,7 +48,6 @@ export async function runLocal(run: LocalRun, deps: LocalDeps): Promise<Property
         deps.log({ severity: "info", message: mask(line), ephemeral: true, ...(run.urn ? { urn: run.urn } : {}) });
       },
     },
-    deps.guardian,
     run.signal,
   );
   if (result.timedOut) {
@@ -80,7 +79,7 @@ export async function restoredFiles(state: PropertyMap, programDirectory: string
   if (isMap(state.archive)) {
     const paths = strings(bare(state.archivePaths ?? null));
     const now = await collectArchive(folder, paths).catch(() => undefined);
-    out.archive = now?.hash === state.archive.hash ? now : { assets: {}, ...state.archive };
+    out.archive = now && now.hash === state.archive.hash ? now : { assets: {}, ...state.archive };
   }
   return out;
 }

@@ -5,6 +5,7 @@ import { type PropertyMap, unknown, type Value } from "../../values.ts";
 import { type PropertyDiff, type Provider, ProviderError } from "../provider.ts";
 import { bare, checkedInputs, checkInputs, commandInputs, runInputs } from "./inputs.ts";
 import { type LocalDeps, pick, restoredFiles, runLocal } from "./local.ts";
+import { createCommandRunner } from "./runner.ts";
 
 export const commandVersion = "1.2.1";
 
@@ -13,6 +14,7 @@ const inputNames = Object.keys(commandInputs);
 
 export function createCommandProvider(deps: LocalDeps): Provider {
   const stop = new AbortController();
+  const runner = createCommandRunner(deps.guardian);
   const run = (
     inputs: PropertyMap,
     command: Value,
@@ -30,6 +32,7 @@ export function createCommandProvider(deps: LocalDeps): Provider {
         signal: AbortSignal.any([signal, stop.signal]),
       },
       deps,
+      runner,
     );
 
   return {
@@ -128,6 +131,7 @@ export function createCommandProvider(deps: LocalDeps): Provider {
     },
     async close() {
       stop.abort();
+      runner.close();
     },
   };
 }

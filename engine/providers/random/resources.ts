@@ -89,7 +89,7 @@ export const resources: { [type: string]: RandomResource } = {
     secrets: [],
     generate(plan) {
       const length = number(plan.byteLength);
-      if (length < 0) throw new Error(`byteLength must be at least 1, got: ${length}`);
+      if (length < 1) throw new Error(`byteLength must be at least 1, got: ${length}`);
       return idOutputs(string(plan.prefix), randomBytes(length));
     },
     id: idOf,
