@@ -20,7 +20,7 @@ export function looksLikeSecret(key: string, value: string): boolean {
   const variety = new Set(head).size / head.length;
   const mixed = classes.filter(([pattern]) => pattern.test(head)).length;
   const bits = head.length * Math.log2(alphabet) * variety;
-  // Words, also with a number at their end, are names rather than keys.
-  if (/^[A-Za-z]+([-_./ ][A-Za-z]+)*[-_.]?[0-9]{0,4}$/.test(head)) return false;
+  // Words, also in a path or URL and with a number at their end, are names rather than keys.
+  if (/^[-_./~@]?[A-Za-z]+([^A-Za-z0-9]{1,3}[A-Za-z]+)*[^A-Za-z0-9]?[0-9]{0,4}$/.test(head)) return false;
   return mixed >= 2 && bits >= 40 && bits / head.length >= 3;
 }

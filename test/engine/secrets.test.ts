@@ -64,7 +64,16 @@ test("keys are taken for secrets, words and names are not", () => {
     assert.ok(looksLikeSecret("p:apiToken", value), value);
     assert.ok(!looksLikeSecret("p:name", value), "the key's name says nothing of a secret");
   }
-  for (const value of ["", "hunter2", "mypassword123", "prod-db-2", "auth.example.com", "true", "8"]) {
+  for (const value of [
+    "",
+    "hunter2",
+    "mypassword123",
+    "prod-db-2",
+    "https://auth.example.com/token",
+    "/run/secrets/token",
+    "true",
+    "8",
+  ]) {
     assert.ok(!looksLikeSecret("p:secretName", value), value);
   }
 });
