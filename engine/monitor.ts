@@ -66,7 +66,7 @@ export const startSource: StartSource = async (options, deps) => {
     tracker: createTracker(),
     transforms: createTransforms(callbacks, options.programDirectory),
   };
-  const state = { loggedErrors: 0, signalled: false };
+  const state: ProgramState = { loggedErrors: 0, signalled: false, outOfMemory: false };
   const signal = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
 
@@ -93,7 +93,10 @@ export const startSource: StartSource = async (options, deps) => {
       monitorAddress: address,
       engineAddress: address,
       options,
-      onOutput: (_stream, message) => deps.emit({ kind: "stdout", message }),
+      onOutput(_stream, message) {
+        if (message.includes("<--- Last few GCs --->")) state.outOfMemory = true;
+        deps.emit({ kind: "stdout", message });
+      },
     });
   } catch (error) {
     close();
@@ -123,16 +126,26 @@ export const startSource: StartSource = async (options, deps) => {
   return source;
 };
 
+interface ProgramState {
+  loggedErrors: number;
+  /** It asked to wait for the end: no registrations come after that. */
+  signalled: boolean;
+  outOfMemory: boolean;
+}
+
+const outOfMemoryHint =
+  " Detected a possible out of memory error. Consider increasing the memory available to the nodejs process by setting the " +
+  "`nodeargs` runtime option in Pulumi.yaml to `nodeargs: --max-old-space-size=<size>` where `<size>` is the maximum memory " +
+  "in megabytes that can be allocated to nodejs.";
+
 /** Success is: exit 0, after it waited for its end, with no error logged. Everything else must not start deletions. */
-function judge(
-  exit: { code: number | null; signal: string | null },
-  state: { loggedErrors: number; signalled: boolean },
-): ProgramOutcome {
+function judge(exit: { code: number | null; signal: string | null }, state: ProgramState): ProgramOutcome {
   const { code, signal } = exit;
   if (code === exitedAfterMessage) return { ok: false, exitCode: code };
   if (code !== 0) {
     const how = signal ? `was ended by ${signal}` : `exited with non-zero exit code: ${code}`;
-    return { ok: false, exitCode: code, message: `an unhandled error occurred: Program ${how}` };
+    const hint = state.outOfMemory ? `.${outOfMemoryHint}` : "";
+    return { ok: false, exitCode: code, message: `an unhandled error occurred: Program ${how}${hint}` };
   }
   if (!state.signalled) {
     return { ok: false, exitCode: code, message: "Program exited before all its resources were registered" };

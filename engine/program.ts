@@ -3,7 +3,7 @@
  */
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
+import { constants, homedir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
@@ -98,8 +98,12 @@ function runnerPath(programDirectory: string): string {
 }
 
 function nodeArguments(options: DeploymentOptions): string[] {
-  const own = options.runtimeOptions?.nodeargs?.trim();
-  return ["--require", join(import.meta.dirname, "program-preload.cts"), ...(own ? own.split(/\s+/) : [])];
+  const own = options.runtimeOptions?.nodeargs ?? "";
+  // Words as a shell reads them, quoted ones whole.
+  const words = [...own.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+    ([, double, single, bare]) => double ?? single ?? bare ?? "",
+  );
+  return ["--require", join(import.meta.dirname, "program-preload.cts"), ...words];
 }
 
 function environment(options: DeploymentOptions): NodeJS.ProcessEnv {
@@ -134,9 +138,8 @@ function forwardLines(stream: Readable | null, name: "stdout" | "stderr", reques
 
 /** A shell says "ended by signal n" as 128 + n. */
 function describeExit(code: number | null, signal: string | null): { code: number | null; signal: string | null } {
-  if (code === 128 + 9) return { code: null, signal: "SIGKILL" };
-  if (code === 128 + 15) return { code: null, signal: "SIGTERM" };
-  return { code, signal };
+  const name = Object.entries(constants.signals).find(([, number]) => code === 128 + number)?.[0];
+  return name ? { code: null, signal: name } : { code, signal };
 }
 
 async function endGroup(pid: number | undefined, exited: RunningProgram["exited"]): Promise<void> {

@@ -141,6 +141,17 @@ test("process.exit in the middle is not success", async () => {
   assert.match(outcome.message ?? "", /non-zero exit code: 1|before all its resources/);
 });
 
+test("a program that runs out of memory: what to do about it", async () => {
+  const { outcome } = await run("const all = []; for (;;) all.push(new Array(1e5).fill({}));", {
+    runtimeOptions: { typescript: false, nodeargs: "--max-old-space-size=30" },
+  });
+  assert.equal(outcome.ok, false);
+  assert.match(
+    outcome.message ?? "",
+    /Program was ended by SIGABRT\. Detected a possible out of memory error.*max-old-space-size/,
+  );
+});
+
 test("an error that is only logged is not success either", async () => {
   const { outcome, registered, texts } = await run(`${imports} pulumi.log.error("logged only"); pulumi.log.info("for you");`);
   assert.equal(registered.ok, false);
