@@ -228,8 +228,7 @@ function secretSettings({ program }: OpenStack): string[] {
 
 function exitCode({ args, kind, previewOnly }: Operation, result: DeploymentResult): number {
   if (!result.ok) {
-    const failed = result.changes !== undefined && !result.cancelled;
-    if (failed || !result.cancelled) return exitCodes.failed;
+    if (!result.cancelled) return exitCodes.failed;
     throw new EngineError(`${kind} cancelled`, { exitCode: exitCodes.cancelled });
   }
   if (!args.has("expect-no-changes")) return 0;
