@@ -22,25 +22,25 @@ const directCommands = 8;
 
 export function createCommandRunner(guardian: Guardian): CommandRunner {
   let started = 0;
-  let helper: Helper | undefined;
+  let launcher: Launcher | undefined;
   return {
     run(line, signal) {
       started++;
       if (started <= directCommands || process.platform === "win32") return runCommand(line, guardian, signal);
-      if (!helper?.isAlive()) helper = startHelper(guardian);
-      return helper.run(line, signal);
+      if (!launcher?.isAlive()) launcher = startLauncher(guardian);
+      return launcher.run(line, signal);
     },
     close() {
-      helper?.close();
+      launcher?.close();
     },
   };
 }
 
-interface Helper extends CommandRunner {
+interface Launcher extends CommandRunner {
   isAlive(): boolean;
 }
 
-function startHelper(guardian: Guardian): Helper {
+function startLauncher(guardian: Guardian): Launcher {
   const pending = new Map<number, { line: CommandLine; settle(output: CommandOutput): void }>();
   let last = 0;
   const child = fork(join(import.meta.dirname, "runner-process.ts"), [], {
