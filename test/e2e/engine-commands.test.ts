@@ -1,8 +1,9 @@
 /** The command line against the recorded one: the list of commands of `options`, in its order, on the embedded providers. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { z } from "zod";
 import { createCommandLine, type RunOptions } from "../support/command-line.ts";
 import { sections, takeApart, withoutGenerated } from "../support/printed.ts";
 import { createReplayProject } from "../support/replay-project.ts";
@@ -23,7 +24,11 @@ const between: { [step: string]: string[][] } = {
   ],
   "19-up-fail": [["config", "set", "mode", "fail"]],
   "21-up-program-throws": [["config", "set", "mode", "throws"]],
-  "22-up-killed": [["config", "set", "mode", "slow"]],
+  "22-up-killed": [
+    ["config", "set", "mode", "base"],
+    ["up", "--yes", "--skip-preview", "--non-interactive"],
+    ["config", "set", "mode", "slow"],
+  ],
   "26-up-sigint": [
     ["config", "set", "mode", "base"],
     ["up", "--yes", "--skip-preview", "--non-interactive"],
@@ -53,17 +58,23 @@ function readCommands(): Command[] {
     });
 }
 
+/** When all else is done, and a second later. */
+const rest = ["slow creating", "dbr-leaf updated", "@ updating"];
 const runOptions: { [step: string]: RunOptions } = {
-  "22-up-killed": { signalAt: { text: "slow creating", signal: "SIGKILL" } },
-  "26-up-sigint": { signalAt: { text: "slow creating", signal: "SIGINT" } },
+  "22-up-killed": { signalAt: { texts: rest, signal: "SIGKILL" } },
+  "26-up-sigint": { signalAt: { texts: rest, signal: "SIGINT" } },
   "37-wrong-passphrase": { env: { PULUMI_CONFIG_PASSPHRASE: "y" } },
 };
+
+/** How far work beside a failure came is chance. */
+const races = new Set(["19-up-fail", "26-up-sigint"]);
 
 describe("the commands of the recording", () => {
   const project = createReplayProject("options", "later");
   rmSync(join(project.root, "files/out"), { recursive: true });
   const cli = createCommandLine(project.root, "x");
   after(() => project.remove());
+  const clean = (text: string) => withoutGenerated(text, project.root);
 
   for (const { step, args, exit } of readCommands()) {
     if (step === "36-stack-rename") continue;
@@ -72,22 +83,21 @@ describe("the commands of the recording", () => {
         const { exit: code, err } = await cli.run(typed);
         assert.equal(code, 0, `${typed.join(" ")}: ${err}`);
       }
+      if (step === "23-up-locked") lendLock(join(cli.backend, ".pulumi/locks/organization/options/dev"));
       const result = await cli.run(args, runOptions[step]);
-      const out = readText("options", `${step}.out`) ?? "";
-      const err = readText("options", `${step}.err`) ?? "";
-      assert.equal(result.exit, exit === 137 ? "SIGKILL" : exit, `${result.out}\n${result.err}`);
-      const wanted = takeApart(withoutGenerated(out));
+      const better = step === "29-up-base";
+      assert.equal(result.exit, exit === 137 ? "SIGKILL" : better ? 0 : exit, `${result.out}\n${result.err}`);
       if (exit === 137) return;
-      if (wanted.length === 0) {
-        assert.equal(withoutGenerated(result.out), withoutGenerated(out));
-        assert.equal(withoutGenerated(result.err), withoutGenerated(err));
-        return;
-      }
-      const ours = takeApart(withoutGenerated(result.out));
-      assert.deepEqual(
-        ours.map(({ title, blocks }) => ({ title, ...blocks, Diagnostics: sections(blocks.Diagnostics) })),
-        wanted.map(({ title, blocks }) => ({ title, ...blocks, Diagnostics: sections(blocks.Diagnostics) })),
-      );
+      const [engineLine = "", out] = withoutEngineLine(args.includes("--json") ? result.err : result.out);
+      const err = args.includes("--json") ? out : result.err;
+      const ours = unordered(step, clean(args.includes("--json") ? result.out : out));
+      const wanted = unordered(step, withoutFailure(step, clean(readText("options", `${step}.out`) ?? "")));
+      const deployments = takeApart(wanted);
+      assert.equal(engineLine !== "", /^(up|preview|refresh|destroy)$/.test(args[0] ?? ""));
+      assert.equal(clean(err), clean(readText("options", `${step}.err`) ?? ""));
+      if (step === "14-preview-json") assert.deepEqual(readDocument(ours), readDocument(wanted));
+      else if (deployments.length === 0) assert.equal(ours, wanted);
+      else assert.deepEqual(blocksOf(ours, races.has(step)), blocksOf(wanted, races.has(step)));
     });
     if (step === "40-destroy") {
       test("the state folder", () => {
@@ -101,6 +111,61 @@ describe("the commands of the recording", () => {
     }
   }
 });
+
+/**
+ * The recorded CLI cannot run a program again whose state a refresh has changed (29); the embedded engine can. So that command
+ * fails there alone, which leaves two resources to be deleted and a failed entry in the history.
+ */
+function withoutFailure(step: string, text: string): string {
+  const without: { [step: string]: (text: string) => string } = {
+    "29-up-base": (all) => all.replace(/ {4}error: Running program[\s\S]*?\n {4}}\n/, "").replace("    1 errored\n", ""),
+    "31-stack-ls": (all) => all.replace('"resourceCount": 32', '"resourceCount": 30'),
+    "32-stack": (all) =>
+      all.replace("resources (32)", "resources (30)").replace(/( {4}├─ command:local:Command +replace-on-changes\n){2}/, ""),
+    "35-stack-history": (all) => all.replace('"result": "failed"', '"result": "succeeded"'),
+  };
+  return without[step]?.(text) ?? text;
+}
+
+/** Resources are listed in the order in which they were made, and the history names the machine. */
+function unordered(step: string, text: string): string {
+  if (step === "32-stack") return text.replaceAll("└─", "├─").split("\n").sort().join("\n");
+  if (step !== "35-stack-history") return text;
+  return text.replace(/\n *"(pulumi\.env\.[^"]*|runtime\.(metadata\.[^"]*|executable|version))": "[^"]*",/g, "");
+}
+
+/** Blocks at the end; of a race only what failed. */
+function blocksOf(text: string, race: boolean): object[] {
+  return takeApart(text).map(({ title, blocks: { Diagnostics, ...blocks } }) => ({
+    title,
+    ...(race ? {} : blocks),
+    Diagnostics: sections(Diagnostics),
+  }));
+}
+
+/** Ours says first which engine runs; in front of JSON on the standard error. */
+function withoutEngineLine(text: string): [string | undefined, string] {
+  const [line] = /^Engine: embedded .*\n/.exec(text) ?? [];
+  return [line, text.slice(line?.length ?? 0)];
+}
+
+/** Makes the lock that a killed command left one of another machine, so that its process may still live. */
+function lendLock(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const file = join(folder, name);
+    if (name.endsWith(".json"))
+      writeFileSync(file, readFileSync(file, "utf8").replace(/"hostname":"[^"]*"/, '"hostname":"elsewhere"'));
+  }
+}
+
+/** A preview document: steps in one order, without the time that it took and the places in the SDK. */
+function readDocument(text: string): unknown {
+  const document: unknown = JSON.parse(text, (key, value: unknown) =>
+    ["duration", "stackTrace", "sourcePosition"].includes(key) ? undefined : value,
+  );
+  const { steps, ...rest } = z.looseObject({ steps: z.array(z.looseObject({ urn: z.string() })) }).parse(document);
+  return { ...rest, steps: steps.toSorted((a, b) => a.urn.localeCompare(b.urn)) };
+}
 
 /** Names of all files, with times in place of the moments that they hold; one of each kind. */
 function stateTree(folder: string): string[] {
@@ -124,5 +189,5 @@ function lastHistory(folder: string): string {
   return readFileSync(join(place, name), "utf8")
     .replace(/"(startTime|endTime)":\d+/g, '"$1":0')
     .replace(/"secure":"[^"]*"/g, '"secure":""')
-    .replace(/"pulumi\.env\.[^"]*":"[^"]*",/g, "");
+    .replace(/"(pulumi\.env\.[^"]*|runtime\.(metadata\.[^"]*|executable|version))":"[^"]*",/g, "");
 }

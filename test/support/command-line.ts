@@ -17,8 +17,8 @@ export interface CommandLine {
 
 export interface RunOptions {
   env?: { [name: string]: string };
-  /** Sends the signal as soon as standard output shows the text. */
-  signalAt?: { text: string; signal: NodeJS.Signals };
+  /** Sends the signal as soon as standard output shows these texts, one after another. */
+  signalAt?: { texts: string[]; signal: NodeJS.Signals };
 }
 
 const main = join(import.meta.dirname, "../../engine/main.ts");
@@ -49,7 +49,7 @@ export function createCommandLine(root: string, passphrase: string): CommandLine
         let signalled = false;
         child.stdout.setEncoding("utf8").on("data", (text: string) => {
           out += text;
-          if (options.signalAt && !signalled && out.includes(options.signalAt.text)) {
+          if (options.signalAt && !signalled && showsInOrder(out, options.signalAt.texts)) {
             signalled = true;
             child.kill(options.signalAt.signal);
           }
@@ -61,4 +61,13 @@ export function createCommandLine(root: string, passphrase: string): CommandLine
         child.on("close", (code, signal) => resolve({ exit: code ?? signal ?? "", out, err }));
       }),
   };
+}
+
+function showsInOrder(out: string, texts: string[]): boolean {
+  let from = 0;
+  return texts.every((text) => {
+    const at = out.indexOf(text, from);
+    from = at + text.length;
+    return at >= 0;
+  });
 }

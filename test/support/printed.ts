@@ -1,4 +1,5 @@
 /** Takes what a command printed apart: the blocks at the end of each deployment, without what is generated. */
+import { join } from "node:path";
 
 export interface PrintedDeployment {
   /** `Updating (dev):` and the like. */
@@ -50,12 +51,17 @@ export function sections(diagnostics: string | undefined): string[] {
     .sort();
 }
 
-/** Replaces what every run makes anew. */
-export function withoutGenerated(text: string): string {
+const repository = join(import.meta.dirname, "../..");
+
+/** Replaces what every run makes anew, and the places of the project and of the SDK. */
+export function withoutGenerated(text: string, root = "/project"): string {
   return text
+    .replaceAll(root, "/project")
+    .replaceAll(repository, "/project")
     .replace(/\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| \+0000 UTC)/g, "<time>")
     .replace(/\b\d+ (second|minute)s? ago/g, "<a while> ago")
     .replace(/\b(?!11111111)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, "<uuid>")
+    .replace(/\b\S+@\S+ \(pid \d+\)/g, "<user> (pid <pid>)")
     .replace(/(invoked(?:\\n|\n\s*))[0-9a-f]{4}\b/g, "$1<hex>")
     .replace(/\b([a-z]+(?:-[a-z]+)*)[0-9a-f]{8}\b/g, "$1<id>");
 }
