@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type Backend, pulumiHome } from "./backend.ts";
+import type { Backend } from "./backend.ts";
+import { pulumiHome } from "./backend-location.ts";
 import { EngineError } from "./errors.ts";
 import { errnoOf, explainErrno, writeDurably } from "./files.ts";
 import type { Project } from "./project.ts";
