@@ -147,13 +147,18 @@ function tarHeader(name: string, size: number): Buffer[] {
   const body = Buffer.from(records.sort().join(""));
   const plain = name.replace(/[^\0-\x7f]/g, "");
   const slash = plain.lastIndexOf("/");
-  const paxName = posix.join(plain.slice(0, Math.max(slash, 0)), "PaxHeaders.0", plain.slice(slash + 1)).slice(0, 100);
+  const paxName = posix.join(plain.slice(0, slash + 1), "PaxHeaders.0", plain.slice(slash + 1));
   return [
-    ustar(paxName, "", 0, body.length, "x"),
+    ustar(withoutEndingSlash(paxName), "", 0, body.length, "x"),
     body,
     Buffer.alloc((512 - (body.length % 512)) % 512),
-    ustar(plain.slice(0, 100), "", 0o600, size >= 0o77777777777 ? 0 : size, "0"),
+    ustar(withoutEndingSlash(plain), "", 0o600, size >= 0o77777777777 ? 0 : size, "0"),
   ];
+}
+
+/** The first 100 bytes; one that would look like a folder's name then loses its slash. */
+function withoutEndingSlash(name: string): string {
+  return name.slice(0, 100).replace(/\/+$/, "");
 }
 
 /** A name of up to 100 bytes, or one that splits at a slash into a prefix of up to 155 and a name of up to 100. */
@@ -188,8 +193,11 @@ function ustar(name: string, prefix: string, mode: number, size: number, kind: "
   block.fill(" ", 148, 156);
   block.write(kind, 156, "latin1");
   block.write("ustar\u000000", 257, "latin1");
-  octal(0, 329, 8);
-  octal(0, 337, 8);
+  // Go leaves the device numbers out of the header of a PAX record.
+  if (kind === "0") {
+    octal(0, 329, 8);
+    octal(0, 337, 8);
+  }
   block.write(prefix, 345, 155, "latin1");
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");

@@ -39,6 +39,20 @@ test("an archive's hash is the recorded one, from a map and from a folder", asyn
   assert.equal(await hashArchive(archive({ assets: {} }), program), empty);
 });
 
+test("long and foreign names are hashed as Go's archive/tar writes them", async () => {
+  const hashes: { [name: string]: string } = {
+    [`${"d".repeat(60)}/${"e".repeat(60)}`]: "b7e9960e61651174bea954b83ab771075726c4453a83f1e7c5f90a8973f70c04",
+    ["f".repeat(130)]: "821029ea221b515b4f0543a8e2e0cbcdae61506749a8f342876dd33a1e878f75",
+    [`ordner/straße-${"ü".repeat(10)}.txt`]: "9bdbe4f88861bbdf674af5c130e7f93c49b6cc7821f4de7bc2bbee59f5e0ca75",
+    [`${"a/".repeat(200)}x`]: "484b50be1f64b3a785d3e6fd40ea07861ef5b6876e7eb5057bb11e68d1a8e1f7",
+    ["g".repeat(100)]: "e1a4f781693bdc4cbd39d94a3aa2bc68aa405479e20200abc7d7314bb7b6813e",
+    [`${"ä".repeat(80)}/${"b".repeat(70)}`]: "c4269c5c1b2bfe66c2027fef3094655f53426e5c1763514457148c7e6b1553f5",
+  };
+  for (const [name, hash] of Object.entries(hashes)) {
+    assert.equal(await hashArchive(archive({ assets: { [name]: asset({ text: "hi" }) } }), directory), hash, name);
+  }
+});
+
 test("links to files are followed, links to folders and .pulumi are left out", async () => {
   const folder = join(directory, "linked");
   await mkdir(join(folder, "out"), { recursive: true });
