@@ -1,4 +1,5 @@
 // createApp: the only file that knows every part. It never listens, reads the environment or ends the process.
+import { isDeepStrictEqual } from "node:util";
 import type { FastifyInstance } from "fastify";
 import { ConfigError } from "./config/faults.ts";
 import type { Loaded } from "./config/load.ts";
@@ -108,8 +109,8 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     const changed = needsRestart(initial, next.config);
     pending = changed;
     metrics.restartPending.set(changed.length > 0 ? 1 : 0);
-    if (next.hash === runtime.hash && changed.length === 0 && reloadState?.result !== "invalid")
-      return { at, result: "unchanged", hash: next.hash };
+    const same = next.hash === runtime.hash && isDeepStrictEqual(next.config, runtime.config);
+    if (same && reloadState?.result !== "invalid") return { at, result: "unchanged", hash: next.hash };
     if (next.config.gateway.reload.mode === "restart") {
       pending = changed.length > 0 ? changed : ["gateway.reload.mode: restart"];
       metrics.restartPending.set(1);
@@ -152,7 +153,12 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
         try {
           state = await apply(await load());
         } catch (error) {
-          state = { at: now().toISOString(), result: "invalid", hash: "", message: runtime.secrets.redact(messageOf(error)) };
+          state = {
+            at: now().toISOString(),
+            result: "invalid",
+            hash: error instanceof ConfigError ? error.hash : "",
+            message: runtime.secrets.redact(messageOf(error)),
+          };
           if (!(error instanceof ConfigError)) log.of("config").error("config_reload_failed", messageOf(error));
         }
         if (state.result === "unchanged") return state;

@@ -17,11 +17,14 @@ export interface Fault {
 
 export class ConfigError extends GatewayError {
   readonly faults: readonly Fault[];
+  /** sha256 of the file that is refused: who wrote it recognises it. */
+  readonly hash: string;
 
-  constructor(file: string, faults: readonly Fault[]) {
+  constructor(file: string, faults: readonly Fault[], hash: string) {
     super("config_invalid", describeFaults(file, faults));
     this.name = "ConfigError";
     this.faults = faults;
+    this.hash = hash;
   }
 }
 

@@ -42,7 +42,7 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
   const allowUnconfigured = options.allowUnconfigured || /^(1|true|yes|on)$/i.test(env.OPENCLAW_ALLOW_UNCONFIGURED ?? "");
   const read = await readConfigFile(path, env);
   const fail = async (faults: readonly Fault[]): Promise<never> => {
-    throw new ConfigError(path, await placed(faults, read.sources));
+    throw new ConfigError(path, await placed(faults, read.sources), read.hash);
   };
   if (!read.exists && !allowUnconfigured) return fail([unconfigured(`${path} does not exist`)]);
   if (read.faults.some((fault) => fault.path.length === 0)) return fail(read.faults);

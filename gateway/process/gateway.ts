@@ -39,7 +39,9 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
 async function serve(app: App, loaded: Loaded, options: GatewayOptions, log: Log): Promise<number> {
   const done = Promise.withResolvers<number>();
   catchFatal(log, () => done.resolve(exitCodes.internal));
-  const link = await supervisorLink(app, options);
+  // Until the files are watched a reload reads them alone.
+  let load = (): Promise<Loaded> => loadConfig(options);
+  const link = await supervisorLink(app, options, () => load());
   try {
     const { port } = loaded.config.gateway;
     await listen(
@@ -60,6 +62,7 @@ async function serve(app: App, loaded: Loaded, options: GatewayOptions, log: Log
   }
   app.lifecycle.started();
   const watcher = startWatching(app, loaded, options, log);
+  if (watcher) load = watcher.load;
   announce(app, loaded, options, log);
   link?.ready();
   app.context
@@ -99,19 +102,18 @@ function startWatching(app: App, loaded: Loaded, options: GatewayOptions, log: L
   const { mode, debounceMs } = loaded.config.gateway.reload;
   if (mode === "off") return undefined;
   const onProblem = (message: string): void => log.of("config").warn("watch_failed", message);
-  let configFiles = loaded.files;
   const configWatcher = createWatcher({ debounceMs, onProblem, onChange: () => void app.reload(load) });
   const secretWatcher = createWatcher({ debounceMs, onProblem, onChange: () => void app.reloadSecrets() });
   async function load(): Promise<Loaded> {
     const next = await loadConfig(options);
-    configFiles = next.files;
-    configWatcher.follow(configFiles);
+    configWatcher.follow(next.files);
     secretWatcher.follow(next.secrets.files());
     return next;
   }
-  configWatcher.follow(configFiles);
+  configWatcher.follow(loaded.files);
   secretWatcher.follow(loaded.secrets.files());
   return {
+    load,
     close() {
       configWatcher.close();
       secretWatcher.close();
@@ -119,13 +121,13 @@ function startWatching(app: App, loaded: Loaded, options: GatewayOptions, log: L
   };
 }
 
-async function supervisorLink(app: App, options: GatewayOptions) {
+async function supervisorLink(app: App, options: GatewayOptions, load: () => Promise<Loaded>) {
   if (!options.env.OPENCLAW_SUPERVISOR_DIRECTORY) return undefined;
   const { linkToSupervisor } = await import("./supervisor-link.ts");
   return linkToSupervisor({
     async reload() {
       await app.reloadSecrets();
-      const state = await app.reload(() => loadConfig(options));
+      const state = await app.reload(load);
       const message = state.message === undefined ? {} : { message: state.message };
       return { ok: state.result !== "invalid", ...message, restartNeededFor: [...app.context.pendingRestart()] };
     },

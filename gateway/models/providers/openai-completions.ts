@@ -76,33 +76,52 @@ async function listServed(
   headers: Record<string, string>,
   timeoutMs: number,
 ): Promise<readonly string[]> {
-  const signal = AbortSignal.timeout(timeoutMs);
-  let status: number;
-  const chunks: Buffer[] = [];
-  try {
-    const response = await connections.request({ origin, path, method: "GET", headers, signal });
-    status = response.statusCode;
-    let size = 0;
-    for await (const chunk of response.body) {
-      if (!Buffer.isBuffer(chunk)) continue;
-      size += chunk.length;
-      if (size > maxListBytes) throw new GatewayError("upstream_malformed", `provider ${id} sent an endless list of models`);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof GatewayError) throw error;
-    throw signal.aborted
-      ? new GatewayError("upstream_timeout", `provider ${id} did not list its models within ${timeoutMs} ms`, { cause: error })
-      : new GatewayError("upstream_unreachable", `provider ${id} cannot be reached`, { cause: error });
-  }
+  const { status, body } = await get(connections, { origin, path, method: "GET", headers }, id, timeoutMs);
   if (status === 401 || status === 403)
     throw new GatewayError("upstream_auth", `provider ${id} refused the gateway's key (${status})`);
   // A server without this path answers all the same: it is up, and only its list is not known.
   if (status === 404 || status === 405) return [];
   if (status >= 400) throw new GatewayError("upstream_failed", `provider ${id} answered ${status} to a list of its models`);
   try {
-    return listSchema.parse(JSON.parse(Buffer.concat(chunks).toString("utf8"))).data.map((model) => model.id);
+    return listSchema.parse(JSON.parse(body.toString("utf8"))).data.map((model) => model.id);
   } catch (error) {
     throw new GatewayError("upstream_malformed", `provider ${id} sent a list of models that cannot be read`, { cause: error });
   }
+}
+
+function get(connections: Dispatcher, request: Dispatcher.DispatchOptions, id: string, timeoutMs: number) {
+  return new Promise<{ status: number; body: Buffer }>((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    let status = 0;
+    let controller: Dispatcher.DispatchController | undefined;
+    const fail = (error: GatewayError): void => {
+      clearTimeout(timer);
+      reject(error);
+      controller?.abort(error);
+    };
+    const timer = setTimeout(
+      () => fail(new GatewayError("upstream_timeout", `provider ${id} did not list its models within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    connections.dispatch(request, {
+      onRequestStart(current) {
+        controller = current;
+      },
+      onResponseStart(_, code) {
+        status = code;
+      },
+      onResponseData(_, chunk) {
+        size += chunk.length;
+        if (size > maxListBytes) fail(new GatewayError("upstream_malformed", `provider ${id} sent an endless list of models`));
+        else chunks.push(chunk);
+      },
+      onResponseEnd() {
+        clearTimeout(timer);
+        resolve({ status, body: Buffer.concat(chunks) });
+      },
+      onResponseError: (_, error) =>
+        fail(new GatewayError("upstream_unreachable", `provider ${id} cannot be reached`, { cause: error })),
+    });
+  });
 }
