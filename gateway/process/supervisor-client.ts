@@ -5,10 +5,16 @@ import { mkdirSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type SupervisorFiles, SupervisorReply, type SupervisorRequest } from "./supervisor-files.ts";
+import { readSpec, type SupervisorFiles, SupervisorReply, type SupervisorRequest } from "./supervisor-files.ts";
 import { readHolder } from "./supervisor-lock.ts";
 import { lastLines, openLog } from "./supervisor-log.ts";
+import { startUnit } from "./supervisor-systemd.ts";
 
+/** How the network is reached from here; systemd's services do not get it by themselves. */
+const network = [
+  ...["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"],
+  "TZ",
+];
 /** Of the caller's environment only these reach the gateway: keys and passwords that lie there are none of its business. */
 const passedOn = [
   "PATH",
@@ -17,17 +23,10 @@ const passedOn = [
   "LOGNAME",
   "LANG",
   "LC_ALL",
-  "TZ",
   "TMPDIR",
   "XDG_RUNTIME_DIR",
-  "HTTP_PROXY",
-  "HTTPS_PROXY",
-  "NO_PROXY",
-  "http_proxy",
-  "https_proxy",
-  "no_proxy",
-  "NODE_EXTRA_CA_CERTS",
-  "SSL_CERT_FILE",
+  "XDG_CONFIG_HOME",
+  ...network,
 ];
 
 /** Undefined where no supervisor runs. */
@@ -51,25 +50,37 @@ export async function askSupervisor(files: SupervisorFiles, request: SupervisorR
 export async function startSupervisor(files: SupervisorFiles, node: string): Promise<void> {
   mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 });
   const log = openLog(files.log);
-  const environment: NodeJS.ProcessEnv = {};
-  for (const name of passedOn) if (process.env[name] !== undefined) environment[name] = process.env[name];
-  const child = spawn(
-    node,
-    ["--disable-warning=ExperimentalWarning", join(import.meta.dirname, "supervisor-main.ts"), files.directory],
-    { detached: true, stdio: ["ignore", log.descriptor, log.descriptor], cwd: files.directory, env: environment },
-  );
+  const entry = join(import.meta.dirname, "supervisor-main.ts");
+  const stopTimeoutSeconds = Math.ceil(readSpec(files).drainTimeoutMs / 1000) + 10;
   let ended: string | undefined;
-  child.on("error", (error) => {
-    ended = error.message;
-  });
-  child.on("exit", (code, signal) => {
-    ended = signal ?? `exit code ${code}`;
-  });
-  child.unref();
+  if (!(await startUnit({ files, node, entry, environment: pick(network), stopTimeoutSeconds }))) {
+    const child = spawn(node, ["--disable-warning=ExperimentalWarning", entry, files.directory], {
+      detached: true,
+      stdio: ["ignore", log.descriptor, log.descriptor],
+      cwd: files.directory,
+      env: pick(passedOn),
+    });
+    child.on("error", (error) => {
+      ended = error.message;
+    });
+    child.on("exit", (code, signal) => {
+      ended = signal ?? `exit code ${code}`;
+    });
+    child.unref();
+  }
   const until = Date.now() + 15_000;
   while (!ended && Date.now() < until) {
     if (await askSupervisor(files, { command: "status" })) return;
     await sleep(25);
   }
   throw new Error(`the supervisor did not start (${ended ?? "no answer in 15 s"})\n${lastLines(files.log, 10).join("\n")}`);
+}
+
+function pick(names: string[]): { [name: string]: string } {
+  const picked: { [name: string]: string } = {};
+  for (const name of names) {
+    const value = process.env[name];
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
 }

@@ -9,6 +9,7 @@ import { askSupervisor, startSupervisor } from "./supervisor-client.ts";
 import { ProcessSpec, readSpec, type SupervisorReply, supervisorFiles, writeSpec } from "./supervisor-files.ts";
 import { isAlive, processStartTime, readHolder } from "./supervisor-lock.ts";
 import { lastLines } from "./supervisor-log.ts";
+import { removeUnit } from "./supervisor-systemd.ts";
 
 const [directory = ".", command] = process.argv.slice(2);
 const files = supervisorFiles(directory);
@@ -72,6 +73,7 @@ async function startWith(spec: ProcessSpec, how: string): Promise<void> {
   if (!reply?.ok) {
     // Nothing is left running behind an error.
     await askSupervisor(files, { command: "stop" });
+    await removeUnit(files);
     throw new Error(reply?.message ?? "the supervisor ended while the gateway started");
   }
   await checkReady(reply);
@@ -100,12 +102,14 @@ async function stop(): Promise<void> {
   const holder = readHolder(files.lock);
   const reply = await askSupervisor(files, { command: "stop" });
   if (!holder) {
+    await removeUnit(files);
     console.log("gateway: was not running");
     return;
   }
   if (!reply) process.kill(holder.pid, "SIGTERM");
   // Until the process is gone its files are not ours to remove.
   while (isAlive(holder)) await new Promise((resolve) => setTimeout(resolve, 20));
+  await removeUnit(files);
   console.log("gateway: stopped");
 }
 

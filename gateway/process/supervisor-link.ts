@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { type GatewayMessage, otherSupervisorExitCode, SupervisorMessage } from "./supervisor-files.ts";
+import { supervisedBySystemd } from "./supervisor-systemd.ts";
 
 /** The descriptor of the inherited socket, as with systemd's socket activation (sd_listen_fds(3)). */
 const listenDescriptor = 3;
@@ -46,7 +47,14 @@ export function linkToSupervisor(options: { reload(): Promise<ReloadReport> }): 
   const revive = (): void => {
     const now = Date.now();
     const recent = revivals.filter((time) => now - time < 60_000);
-    if (draining || !directory || inherited === undefined || recent.length >= maxRevivalsPerMinute) return;
+    if (
+      draining ||
+      process.env[supervisedBySystemd] ||
+      !directory ||
+      inherited === undefined ||
+      recent.length >= maxRevivalsPerMinute
+    )
+      return;
     revivals.push(now);
     const child = spawn(process.execPath, [join(import.meta.dirname, "supervisor-main.ts"), directory], {
       detached: true,

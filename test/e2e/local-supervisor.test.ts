@@ -35,7 +35,7 @@ interface Outcome {
 
 function run(command: string, spec?: object): Promise<Outcome> {
   const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", control, directory, command], {
-    env: { ...process.env, PLANTED: "must-not-be-passed-on" },
+    env: { ...process.env, PLANTED: "must-not-be-passed-on", OPENCLAW_SUPERVISOR: "plain" },
   });
   child.stdin.on("error", () => {});
   child.stdin.end(spec ? JSON.stringify(spec) : "");

@@ -118,6 +118,8 @@ function cleanEnvironment(home: string): NodeJS.ProcessEnv {
     npm_config_logs_dir: join(home, "npm-logs"),
     npm_config_update_notifier: "false",
     NO_COLOR: "1",
+    // Tests leave the user's systemd alone.
+    OPENCLAW_SUPERVISOR: "plain",
   };
 }
 
