@@ -7,9 +7,10 @@ import { isProviderType } from "./provider-reference.ts";
 import { operationsFor, type ProviderRegistry } from "./provider-registry.ts";
 import type { ProviderError } from "./providers/provider.ts";
 import { refreshResource } from "./refresh.ts";
-import { parseUrn, type ResourceState, type Urn } from "./resource.ts";
+import type { Urn } from "./resource.ts";
 import type { Written } from "./resource-operations.ts";
-import type { HookCall, HookRunner } from "./source.ts";
+import type { HookRunner } from "./source.ts";
+import { hookCall, runAfterHook, withRetries } from "./step-hooks.ts";
 import type { Step } from "./steps.ts";
 import { unknown } from "./values.ts";
 
@@ -32,8 +33,6 @@ export class ProtectedError extends Error {}
 export interface Applied {
   partial?: ProviderError;
 }
-
-const maxRetries = 100;
 
 /** Throws where the step failed and left nothing. */
 export async function applyStep(step: Step, context: ApplyContext): Promise<Applied> {
@@ -65,79 +64,6 @@ export async function applyStep(step: Step, context: ApplyContext): Promise<Appl
     case "replace":
     case "remove-pending-replace":
       return {};
-  }
-}
-
-function hookCall(step: Step, state: ResourceState, more: Partial<HookCall>): HookCall {
-  return {
-    urn: state.urn,
-    ...(state.id && { id: state.id }),
-    name: parseUrn(state.urn).name,
-    type: state.type,
-    ...(step.goal && { newGoal: step.goal }),
-    ...(step.op !== "create" && step.op !== "create-replacement" && step.old && { oldState: step.old.state }),
-    ...more,
-  };
-}
-
-/** An after hook cannot undo what was done: its failure is shown and fails the deployment, and the state is kept. */
-export async function runAfterHook(
-  type: "afterCreate" | "afterUpdate" | "afterDelete",
-  names: string[],
-  step: Step,
-  context: ApplyContext,
-): Promise<void> {
-  const state = (step.new ?? step.old)?.state;
-  if (names.length === 0 || !state) return;
-  const more: Partial<HookCall> = {};
-  if (type !== "afterDelete") Object.assign(more, { newInputs: state.inputs, newOutputs: state.outputs });
-  if (type !== "afterCreate") Object.assign(more, { oldInputs: step.old?.state.inputs, oldOutputs: step.old?.state.outputs });
-  try {
-    await context.hooks().run(type, names, hookCall(step, state, more));
-  } catch (error) {
-    const failure = error instanceof Error ? error : new Error(String(error));
-    context.say("error", failure.message, state.urn);
-    context.recordLateError(failure);
-  }
-}
-
-/** Error hooks may ask for another attempt. */
-async function withRetries<T extends { partial?: ProviderError }>(
-  operation: "create" | "update" | "delete",
-  step: Step,
-  names: string[],
-  call: HookCall,
-  context: ApplyContext,
-  attempt: () => Promise<T>,
-): Promise<T> {
-  const failures: string[] = [];
-  for (;;) {
-    let result: T | undefined;
-    let failure: unknown;
-    try {
-      result = await attempt();
-      if (!result.partial) return result;
-      failure = result.partial;
-    } catch (error) {
-      failure = error;
-    }
-    if (names.length > 0) {
-      failures.unshift(failure instanceof Error ? failure.message : String(failure));
-      if (failures.length >= maxRetries) {
-        context.say("warning", `maximum number of error hook retries (${maxRetries}) reached`, step.urn);
-        throw new Error("maximum number of error hook retries reached");
-      }
-      if (await context.hooks().runError(names, call, operation, failures)) {
-        context.say(
-          "warning",
-          `retrying ${operation} due to on-error hook request (${failures.length}/${maxRetries})`,
-          step.urn,
-        );
-        continue;
-      }
-    }
-    if (result) return result;
-    throw failure;
   }
 }
 

@@ -1,5 +1,5 @@
 /** Runs steps, so many at a time: events, the record of what is under way, the step itself, the record of its result. */
-import { type ApplyContext, applyStep, ProtectedError, runAfterHook } from "./apply-step.ts";
+import { type ApplyContext, applyStep, ProtectedError } from "./apply-step.ts";
 import type { Cell } from "./dependency-graph.ts";
 import type { EmitEvent, StepOp } from "./events.ts";
 import type { Ledger } from "./ledger.ts";
@@ -7,8 +7,10 @@ import { deepEqual, markSecretOutputs } from "./properties.ts";
 import { isProviderType } from "./provider-reference.ts";
 import { ProviderError } from "./providers/provider.ts";
 import { refreshResult } from "./refresh.ts";
-import type { OperationKind, ResourceState, Urn } from "./resource.ts";
+import type { OperationKind, Urn } from "./resource.ts";
 import type { StateKeeper } from "./state-keeper.ts";
+import { runAfterHook } from "./step-hooks.ts";
+import { differs, readChanged } from "./step-result.ts";
 import { describeStep, isInternal, isLogical, type Step, stepCell } from "./steps.ts";
 import type { PropertyMap } from "./values.ts";
 
@@ -268,34 +270,4 @@ export function createExecutor(options: ExecutorOptions, deps: ExecutorDeps): Ex
     maybeCorrupt: () => maybeCorrupt,
     registerOutputs,
   };
-}
-
-/** A read that found nothing new is not worth mentioning. */
-function readChanged({ old, new: next }: Step): boolean {
-  return (
-    old?.state.outputs !== undefined && next?.state.outputs !== undefined && !deepEqual(old.state.outputs, next.state.outputs)
-  );
-}
-
-const written = [
-  "urn",
-  "type",
-  "custom",
-  "customTimeouts",
-  "retainOnDelete",
-  "provider",
-  "parent",
-  "deletedWith",
-  "replaceWith",
-  "protect",
-  "resourceHooks",
-  "replacementTrigger",
-] as const;
-
-/** True where a resource that stayed the same is still to be written: more than its source position changed. */
-function differs(old: ResourceState, next: ResourceState): boolean {
-  const text = (value: unknown) => JSON.stringify(value);
-  if (written.some((field) => old[field] !== next[field] && text(old[field]) !== text(next[field]))) return true;
-  if (!deepEqual(old.inputs ?? {}, next.inputs ?? {}) || !deepEqual(old.outputs ?? {}, next.outputs ?? {})) return true;
-  return text([...(old.dependencies ?? [])].sort()) !== text([...(next.dependencies ?? [])].sort());
 }

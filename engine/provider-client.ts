@@ -12,7 +12,8 @@ import {
   toWire,
   withoutSecrets,
 } from "./properties.ts";
-import { type DiffResponse, type InvokeResponse, type Provider, ProviderError } from "./providers/provider.ts";
+import { diffResult, partially, tolerate } from "./provider-answers.ts";
+import { type InvokeResponse, type Provider, ProviderError } from "./providers/provider.ts";
 import { parseUrn, type Urn } from "./resource.ts";
 import {
   type CheckCall,
@@ -270,49 +271,5 @@ export async function createProviderClient(
       await provider.cancel().catch(() => {});
       await provider.close();
     },
-  };
-}
-
-/** Undefined where the provider is older than the call. */
-async function tolerate<T>(call: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await call();
-  } catch (error) {
-    if (error instanceof ProviderError && error.code === "unimplemented") return undefined;
-    throw error;
-  }
-}
-
-interface RawResult {
-  id?: string;
-  properties?: PropertyMap;
-  inputs?: PropertyMap;
-  refreshBeforeUpdate?: boolean;
-}
-
-/** A failed initialisation is a result too: the resource exists and must be kept. */
-async function partially(
-  call: () => Promise<RawResult>,
-  fallback: PropertyMap | undefined,
-): Promise<RawResult & { partial?: ProviderError }> {
-  try {
-    return await call();
-  } catch (error) {
-    if (!(error instanceof ProviderError) || !error.partial) throw error;
-    const { id, properties, inputs } = error.partial;
-    const kept = properties ?? fallback;
-    return { id, ...(kept && { properties: kept }), ...(inputs && { inputs }), partial: error };
-  }
-}
-
-function diffResult(response: DiffResponse): Diff {
-  const changes = response.changes === "DIFF_NONE" ? "none" : response.changes === "DIFF_SOME" ? "some" : "unknown";
-  return {
-    changes,
-    replaceKeys: response.replaces ?? [],
-    changedKeys: response.diffs ?? [],
-    stableKeys: response.stables ?? [],
-    deleteBeforeReplace: response.deleteBeforeReplace ?? false,
-    ...(response.hasDetailedDiff && { detailedDiff: response.detailedDiff ?? {} }),
   };
 }

@@ -3,9 +3,9 @@
  * the steps to the executor (pkg/resource/deploy/step_generator.go).
  */
 import { randomBytes } from "node:crypto";
-import { aliasUrns } from "./aliases.ts";
 import type { Cell } from "./dependency-graph.ts";
 import type { Executor } from "./executor.ts";
+import { createIdentity, type Identity } from "./identity.ts";
 import type { Ledger } from "./ledger.ts";
 import {
   checkFailureText,
@@ -23,9 +23,9 @@ import { resetIgnored } from "./property-path.ts";
 import { isProviderType } from "./provider-reference.ts";
 import type { ProviderRegistry } from "./provider-registry.ts";
 import { planReplacement, providerChanged } from "./replacement.ts";
-import { makeUrn, parseUrn, stackType, type Urn } from "./resource.ts";
+import { parseUrn, stackType, type Urn } from "./resource.ts";
 import { type Diff, noDiff, type ResourceOperations } from "./resource-operations.ts";
-import type { Alias, Goal, ReadGoal, ReadOutcome, RegisterResult } from "./source.ts";
+import type { Goal, ReadGoal, ReadOutcome, RegisterResult } from "./source.ts";
 import type { Step, StepResult } from "./steps.ts";
 import { createUntargeted } from "./untargeted.ts";
 import type { PropertyMap } from "./values.ts";
@@ -68,6 +68,8 @@ export interface Registration {
 export function createRegistrar(deps: RegisterDeps): Registrar {
   const { ledger, registry, executor, say, dryRun } = deps;
   const untargeted = createUntargeted(deps);
+  const identity: Identity = createIdentity(deps);
+  const { claim, findOld } = identity;
   const { skipped } = ledger;
   let decisions: Promise<unknown> = Promise.resolve();
 
@@ -78,46 +80,6 @@ export function createRegistrar(deps: RegisterDeps): Registrar {
     return next;
   }
 
-  function claim(parent: Urn | undefined, type: string, name: string): Urn {
-    if (parent && !ledger.urns.has(parent)) throw new Error(`could not find parent resource ${parent}`);
-    const urn = makeUrn(deps.stack, deps.project, parent, type, name);
-    if (ledger.urns.has(urn)) report(`Duplicate resource URN '${urn}'; try giving it a unique name`, urn);
-    ledger.urns.add(urn);
-    return urn;
-  }
-
-  function report(message: string, urn: Urn): never {
-    say("error", message, urn);
-    throw new ReportedError(message);
-  }
-
-  /** The old state under the resource's URN or one of its aliases. */
-  function findOld(urn: Urn, resource: { name: string; type: string; parent?: Urn; aliases: Alias[] }) {
-    let invalid = false;
-    const claimedBy = ledger.aliased.get(urn);
-    if (claimedBy !== undefined) {
-      invalid = true;
-      say("error", `Duplicate resource URN '${urn}' conflicting with alias on resource with URN '${claimedBy}'`, urn);
-    }
-    const scope = { stack: deps.stack, project: deps.project, usedAlias: (parent: Urn) => ledger.aliases.get(parent) };
-    for (const candidate of [urn, ...aliasUrns(resource, scope)]) {
-      const old = ledger.old.byUrn.get(candidate);
-      if (!old) continue;
-      if (candidate === urn) return { old, invalid };
-      const rival = ledger.urns.has(candidate) ? urn : ledger.aliased.get(candidate);
-      if (rival !== undefined) {
-        invalid = true;
-        const text = `Duplicate resource alias '${candidate}' applied to resource with URN '${urn}' conflicting with resource with URN '${rival}'`;
-        say("error", text, urn);
-      }
-      ledger.aliased.set(candidate, urn);
-      ledger.aliases.set(urn, candidate);
-      registry.registerAlias(urn, candidate);
-      return { old, invalid, alias: candidate };
-    }
-    return { invalid };
-  }
-
   /** By its own URN, or the one under which it was found. */
   const isDeleted = (urn: Urn, old: Cell | undefined): boolean =>
     ledger.deletes.has(urn) || (old !== undefined && ledger.deletes.has(old.state.urn));
@@ -125,8 +87,8 @@ export function createRegistrar(deps: RegisterDeps): Registrar {
   function operationsOf(goal: Goal, urn: Urn): ResourceOperations | undefined {
     if (!goal.custom) return undefined;
     if (isProviderType(goal.type)) return registry;
-    if (!goal.provider) return report(`unknown provider '' for resource '${urn}'`, urn);
-    return registry.get(goal.provider) ?? report(`unknown provider '${goal.provider}' for resource '${urn}'`, urn);
+    if (!goal.provider) return identity.report(`unknown provider '' for resource '${urn}'`, urn);
+    return registry.get(goal.provider) ?? identity.report(`unknown provider '${goal.provider}' for resource '${urn}'`, urn);
   }
 
   async function register(goal: Goal, answer: (result: RegisterResult) => void): Promise<void> {
@@ -204,7 +166,7 @@ export function createRegistrar(deps: RegisterDeps): Registrar {
     if (old && !old.state.external && targeted && !registration.recreating && !isDeleted(urn, old)) {
       const trigger = goal.replacementTrigger;
       if (!dryRun && trigger !== undefined && containsUnknowns(trigger)) {
-        report(`replacement trigger contains unknowns for ${urn}`, urn);
+        identity.report(`replacement trigger contains unknowns for ${urn}`, urn);
       }
       const triggered =
         !ledger.imports.has(urn) && triggersReplacement(cell.state.replacementTrigger, old.state.replacementTrigger);
