@@ -1,5 +1,5 @@
 /** Pulumi's file backend: where the state of all stacks lies, how it is laid out, and what may be asked of it. */
-import { mkdir, readFile, rm, stat, unlink } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { checkLayout, chooseUrl, compressionOf, directoryOf, names } from "./backend-location.ts";
@@ -137,7 +137,8 @@ export async function openBackend(options: { env: Env; project: Project | undefi
 /** A file as the CLI's storage layer writes it, with its sidecar. */
 export async function writeBlob(path: string, content: string | Uint8Array): Promise<void> {
   await writeDurably(path, content);
-  await writeDurably(`${path}.attrs`, attrsOf(content));
+  // Nothing depends on it: it need not outlive a power cut.
+  await writeFile(`${path}.attrs`, attrsOf(content), { mode: 0o600 });
 }
 
 export async function removeBlob(path: string): Promise<void> {

@@ -58,10 +58,14 @@ export async function recordUpdate(
     endTime,
     ...(changes.length > 0 ? { resourceChanges: Object.fromEntries(changes) } : {}),
   });
-  await writeBlob(`${prefix}.history.${extension}`, compressed ? await promisify(gzip)(text) : text);
-  await writeBlob(`${prefix}.checkpoint.${extension}`, state);
-  if (isTruthy(env.PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS) || isTruthy(env.PULUMI_DISABLE_CHECKPOINT_BACKUPS)) return;
-  await writeBlob(join(backend.folderOf("backups", ref), `${ref.name}.${nanoseconds(now)}.${extension}`), state);
+  const writes = [
+    writeBlob(`${prefix}.history.${extension}`, compressed ? await promisify(gzip)(text) : text),
+    writeBlob(`${prefix}.checkpoint.${extension}`, state),
+  ];
+  if (!isTruthy(env.PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS) && !isTruthy(env.PULUMI_DISABLE_CHECKPOINT_BACKUPS)) {
+    writes.push(writeBlob(join(backend.folderOf("backups", ref), `${ref.name}.${nanoseconds(now)}.${extension}`), state));
+  }
+  await Promise.all(writes);
 }
 
 /** Newest first. */
