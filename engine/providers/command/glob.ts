@@ -37,7 +37,8 @@ function translate(glob: string): string {
       i += whole.length - 1;
     } else out += literal(character);
   }
-  if (depth > 0) throw new ProviderError("failed", `the glob ${JSON.stringify(glob)} has a "{" without its "}"`);
+  // One that is not closed ends with the glob, as in gobwas/glob.
+  out += ")".repeat(depth);
   return out;
 }
 
