@@ -114,6 +114,14 @@ describe("the tree on a terminal", () => {
     after(1000);
     display.close();
     const all = [...screen.history(), ...screen.screen()].join("\n");
+    assert.deepEqual(
+      screen
+        .history()
+        .concat(screen.screen())
+        .slice(0, 42)
+        .filter((line) => line === ""),
+      [],
+    );
     for (const one of many) assert.equal(all.split(`${one.urn.split("::").at(-1)} `).length, 2, one.urn);
   });
 
