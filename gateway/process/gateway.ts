@@ -8,6 +8,7 @@ import { createWatcher } from "../config/watch.ts";
 import { exitCodes, messageOf, systemCode } from "../errors.ts";
 import { createLog, type Log } from "../observability/log.ts";
 import { ListenProblem, listen, listenWhenFree } from "./listen.ts";
+import { trimAfterStart } from "./memory.ts";
 
 export interface GatewayOptions extends LoadOptions {
   readonly version: string;
@@ -38,7 +39,7 @@ export async function runGateway(options: GatewayOptions): Promise<number> {
 
 async function serve(app: App, loaded: Loaded, options: GatewayOptions, log: Log): Promise<number> {
   const done = Promise.withResolvers<number>();
-  catchFatal(log, () => done.resolve(exitCodes.internal));
+  catchFatal(log, () => process.exit(exitCodes.internal));
   // Until the files are watched a reload reads them alone.
   let load = (): Promise<Loaded> => loadConfig(options);
   const link = await supervisorLink(app, options, () => load());
@@ -65,6 +66,7 @@ async function serve(app: App, loaded: Loaded, options: GatewayOptions, log: Log
   if (watcher) load = watcher.load;
   announce(app, loaded, options, log);
   link?.ready();
+  trimAfterStart(() => app.lifecycle.active === 0);
   app.context
     .runtime()
     .health.check()

@@ -67,7 +67,7 @@ async function measureStart(config: string, port: number): Promise<{ ms: number;
   const child = startGateway(config);
   await alive(port);
   const ms = performance.now() - begun;
-  await sleep(1000);
+  await sleep(3000);
   const idleMb = residentMb(child.pid ?? 0);
   child.kill("SIGTERM");
   await once(child, "exit");
