@@ -1,6 +1,6 @@
 /** One supervisor per stack: a lock file that names its holder by pid and start time, so that a reused pid is not mistaken for it. */
 import { execFileSync } from "node:child_process";
-import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 
 const Holder = z.object({ pid: z.int().positive(), startTime: z.string() });
@@ -14,7 +14,8 @@ export function processStartTime(pid: number): string | undefined {
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
   } catch {
-    return process.platform === "linux" ? undefined : startTimeByPs(pid);
+    if (existsSync("/proc/self/stat")) return undefined;
+    return startTimeByPs(pid) ?? (answersSignals(pid) ? "unknown" : undefined);
   }
 }
 
@@ -50,6 +51,16 @@ export function takeLock(file: string): boolean {
     return false;
   } finally {
     rmSync(mine, { force: true });
+  }
+}
+
+/** Where neither /proc nor ps tells more. */
+function answersSignals(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -3,7 +3,7 @@
 import type { Finding } from "../doctor/check.ts";
 import { checks } from "../doctor/index.ts";
 import { OperatorError } from "./operator-error.ts";
-import { defaultStack, findWorkplace, type Workplace } from "./workplace.ts";
+import { findWorkplace, isDeployedHere, type Workplace } from "./workplace.ts";
 
 export async function runDoctor(args: string[]): Promise<number> {
   const workplace = findWorkplace(args);
@@ -19,7 +19,7 @@ export async function runDoctor(args: string[]): Promise<number> {
 
 /** All that is wrong at once; warnings are shown and do not stop. */
 export async function checkBeforeUp(workplace: Workplace): Promise<void> {
-  if (workplace.stack !== defaultStack) return;
+  if (!isDeployedHere(workplace)) return;
   const findings: Finding[] = (await Promise.all(checks.map((check) => check.run(toSubject(workplace))))).flat();
   for (const { level, message } of findings) if (level === "warning") console.error(`warning: ${message}`);
   const errors = findings.filter(({ level }) => level === "error").map(({ message }) => message);

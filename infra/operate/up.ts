@@ -6,19 +6,19 @@ import { runEngine } from "./engine.ts";
 import { OperatorError } from "./operator-error.ts";
 import { prepareStack } from "./prepare.ts";
 import { describeGateway } from "./summary.ts";
-import { defaultStack, findWorkplace } from "./workplace.ts";
+import { defaultStack, findWorkplace, isDeployedHere } from "./workplace.ts";
 
 export async function up(args: string[]): Promise<number> {
   const workplace = findWorkplace(args);
-  const local = workplace.stack === defaultStack;
   await checkBeforeUp(workplace);
   await prepareStack(workplace);
   const quiet = args.includes("--json");
   // Only the user's own machine is changed without asking; every other stack needs it said.
-  const consent =
-    local && !args.some((argument) => ["--yes", "-y", "--skip-preview", "-f"].includes(argument)) ? ["--yes"] : [];
+  const said = args.some((argument) => ["--yes", "-y", "--skip-preview", "-f"].includes(argument));
+  const consent = workplace.stack === defaultStack && !said ? ["--yes"] : [];
   const code = await runEngine(workplace, ["up", ...consent, ...args]);
-  if (code !== 0 || !local || quiet || args.some((argument) => ["--help", "-h"].includes(argument))) return code;
+  if (code !== 0 || !isDeployedHere(workplace) || quiet || args.some((argument) => ["--help", "-h"].includes(argument)))
+    return code;
   let status = await gatewayStatus(workplace);
   if (status.phase === "stopped") {
     // The deployment did not change, but a reboot or `npm run stop` ended the process.

@@ -1,6 +1,6 @@
 /** What a command works with: this clone's folder, the stack that is meant, and the environment of the engine. */
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cloneDirectory, root, type StackPlaces, stackPlaces } from "../places.ts";
 import { OperatorError } from "./operator-error.ts";
@@ -73,8 +73,15 @@ function stackOf(args: string[]): string {
   return process.env.PULUMI_STACK || defaultStack;
 }
 
-export function namesStack(args: string[]): boolean {
-  return args.some((argument) => argument === "--stack" || argument.startsWith("--stack=") || /^-s(?!-)/.test(argument));
+/** True where the stack's gateway runs on this machine: what its file says, before the program has read it. */
+export function isDeployedHere(workplace: Workplace): boolean {
+  try {
+    const target = /^\s*["']?openclaw-stack:target["']?:\s*["']?([\w-]+)/m.exec(readFileSync(workplace.stackFile, "utf8"))?.[1];
+    return (target ?? "local") === "local";
+  } catch {
+    // Not made yet: that happens for the default stack only.
+    return workplace.stack === defaultStack;
+  }
 }
 
 function passphraseFile(clone: string): string {
