@@ -51,10 +51,10 @@ export interface Goal {
   /**
    * Resolved reference `<urn>::<id>` of a provider that was registered before, explicit or default. Absent for components and
    * for providers themselves. Default providers arrive as goals of their own: type `pulumi:providers:<pkg>`, name
-   * `default_<version with _>`, properties `version` etc., no parent.
+   * `default_<version with _>`, no parent. A provider's properties hold `version`, and `__internal` with pluginDownloadURL,
+   * pluginChecksums and envVarMappings where they were given.
    */
   provider?: string;
-  /** For a provider (type `pulumi:providers:<pkg>`): properties hold `version`, and `__internal.pluginDownloadURL` etc. where given. */
   protect?: boolean;
   retainOnDelete?: boolean;
   deleteBeforeReplace?: boolean;
