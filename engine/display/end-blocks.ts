@@ -2,7 +2,7 @@
 
 import { outputsText } from "./outputs.ts";
 import { type DiagnosticEvent, diagnosticText, type Row, type Rows } from "./progress-rows.ts";
-import { createPaint, keepColors, type Paint, stripAnsi } from "./style.ts";
+import { keepColors, type Paint, stripAnsi } from "./style.ts";
 import { summaryText } from "./summary.ts";
 
 export interface EndOptions {
@@ -70,6 +70,3 @@ export function endText(rows: Rows, options: EndOptions): string {
   if (summary) blocks.push(summaryText(summary, rows.errored(), paint));
   return blocks.map((block) => `${block}\n`).join("");
 }
-
-/** For tests and files: the same without colours. */
-export const plainPaint = createPaint(false);

@@ -4,8 +4,8 @@
  */
 import type { EngineEvent, StepMetadata, StepOp } from "../events.ts";
 import type { Urn } from "../resource.ts";
+import { changedKeys } from "./changed-keys.ts";
 import { resourceName } from "./names.ts";
-import { diffMaps, translateDetailedDiff } from "./object-diff.ts";
 import { ops } from "./ops.ts";
 import { isRootStack } from "./outputs.ts";
 import { type Paint, stripAnsi } from "./style.ts";
@@ -286,31 +286,4 @@ export function createRows(options: RowOptions): Rows {
     },
     errored: () => [...rows.values()].filter((row) => row.counts.error > 0).length,
   };
-}
-
-/** `diff: +added-removed~changed`, top-level keys only. */
-function changedKeys(step: StepMetadata, paint: Paint): string {
-  if (!step.old || !step.new) return "";
-  const same = step.op === "same";
-  const detailed = !same && step.detailedDiff ? translateDetailedDiff(step, false).diff : undefined;
-  const plain =
-    !same && !step.detailedDiff && step.old.inputs && step.new.inputs ? diffMaps(step.old.inputs, step.new.inputs) : undefined;
-  const diff = detailed ?? plain;
-  const keys = {
-    create: [...(diff?.adds.keys() ?? [])],
-    delete: [...(diff?.deletes.keys() ?? [])],
-    update: [...(diff?.updates.keys() ?? [])],
-  };
-  const metadata: string[] = [];
-  if ((step.old.provider ?? "") !== (step.new.provider ?? "")) metadata.push("provider");
-  if ((step.old.protect ?? false) !== (step.new.protect ?? false)) metadata.push("protect");
-  if ((step.old.taint ?? false) !== (step.new.taint ?? false)) metadata.push("taint");
-  keys.update.push(...metadata);
-  if (!diff && metadata.length === 0) return "";
-  const include = step.diffs ?? [];
-  const marked = (["create", "delete", "update"] as const).map((op) => {
-    const shown = keys[op].filter((key) => include.length === 0 || include.includes(key)).sort();
-    return shown.length === 0 ? "" : paint(ops[op].mark.trim() + shown.join(","), ops[op].style);
-  });
-  return `diff: ${marked.join("")}`;
 }
