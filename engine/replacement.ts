@@ -98,6 +98,8 @@ async function deleteDependents(deps: ReplacementDeps, urn: Urn, old: Cell): Pro
     if (ledger.pendingDeletes.has(cell)) continue;
     const { state } = cell;
     ledger.dependentReplaceKeys.set(state.urn, keys);
+    // The program may not have come to its provider yet.
+    await deps.ensureProvider(state.provider);
     if (state.delete) steps.push({ op: "delete", urn: state.urn, old: cell });
     // Where an earlier run deleted it and got no further, only the creation is left to do.
     else if (!state.pendingReplacement) {
