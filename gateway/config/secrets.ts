@@ -81,8 +81,17 @@ export async function createSecrets(
     refresh,
     redact(text) {
       let clean = text;
-      for (const value of [...values.values(), ...literals])
-        if (value.length >= minRedacted) clean = clean.replaceAll(value, "[secret]");
+      for (const value of [...values.values(), ...literals]) {
+        if (value.length < minRedacted) continue;
+        for (const form of new Set([
+          value,
+          JSON.stringify(value).slice(1, -1),
+          encodeURIComponent(value),
+          Buffer.from(value).toString("base64"),
+        ])) {
+          clean = clean.replaceAll(form, "[secret]");
+        }
+      }
       return clean;
     },
   };
