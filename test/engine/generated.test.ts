@@ -141,9 +141,12 @@ function checkOrder(stack: TestStack, before: Snapshot, { events }: TestRun): vo
     if ((op === "delete" || op === "delete-replaced") && (old?.retainOnDelete || old?.deletedWith)) abandoned.add(old.id ?? "");
     assert.ok(op !== "delete" || !old?.protect || failedProtected(events, urn), `${urn} is protected`);
   });
+  const left = new Set(before.resources.filter((state) => state.delete).map(({ urn, id }) => `${urn} ${id}`));
+  const wasLeft = ({ urn, id }: ResourceState) => left.has(`${urn} ${id}`);
   for (const dependent of removed) {
     for (const { state, at } of removed) {
-      if (state === dependent.state || (state.delete ?? false) !== (dependent.state.delete ?? false)) continue;
+      // What was the present one before cannot depend on the leftover half of an earlier run.
+      if (state === dependent.state || wasLeft(state) !== wasLeft(dependent.state)) continue;
       if (state.urn === dependent.state.urn || !neededUrns(dependent.state).includes(state.urn)) continue;
       assert.ok(dependent.at < at, `${state.urn} was deleted before ${dependent.state.urn}, which depends on it`);
     }
