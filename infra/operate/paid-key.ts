@@ -41,6 +41,8 @@ export async function offerPaidKey(file: StackFile): Promise<AgreedKey | undefin
     const key = process.env[service.variable];
     if (!key) continue;
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    // Ctrl-C is for the whole command, not an answer; nothing has been written yet.
+    terminal.on("SIGINT", () => process.exit(130));
     const answer = await terminal.question(
       `  ${service.variable} is set. Let the gateway use it for ${service.name}? Calls are billed to its owner. [y/N] `,
     );
