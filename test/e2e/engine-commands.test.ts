@@ -1,5 +1,6 @@
 /** The command line against the recorded one: the list of commands of `options`, in its order, on the embedded providers. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -109,6 +110,7 @@ describe("the commands of the recording", () => {
           lastHistory,
         );
         assert.equal(ours, theirs);
+        assert.deepEqual(readSidecars(join(cli.backend, ".pulumi")), new Set([theirSidecar]));
       });
     }
   }
@@ -190,6 +192,21 @@ function stateTree(folder: string): string[] {
         .replace(/[.-]\d{19}(?=\.)/, ".<time>"),
     );
   return [...new Set(names)].sort();
+}
+
+const theirSidecar = readSidecar(join(recordings, "options/state-tree/meta.yaml"));
+
+/** A sidecar without its sum, which must be that of the file. */
+function readSidecar(file: string): string {
+  const sum = createHash("md5").update(readFileSync(file)).digest("base64");
+  return readFileSync(`${file}.attrs`, "utf8").replace(`"md5":"${sum}"`, '"md5":"the file\'s"');
+}
+
+function readSidecars(folder: string): Set<string> {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !entry.name.endsWith(".attrs"))
+    .map((entry) => join(entry.parentPath, entry.name));
+  return new Set(files.map(readSidecar));
 }
 
 /** The newest history entry of `dev`, without what belongs to the moment and the machine. */

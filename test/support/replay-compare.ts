@@ -110,12 +110,12 @@ export const exceptions: Exception[] = [
   {
     name: "stackTrace",
     why: "names lines of the SDK, whose folder was rewritten in the recordings",
-    allows: (key) => key === "stackTrace",
+    allows: (key, recorded, ours) => key === "stackTrace" && (recorded === undefined) === (ours === undefined),
   },
   {
     name: "sourcePosition",
     why: "names a line of the SDK, whose folder was rewritten in the recordings",
-    allows: (key) => key === "sourcePosition",
+    allows: (key, recorded, ours) => key === "sourcePosition" && (recorded === undefined) === (ours === undefined),
   },
   {
     name: "callback tokens",
