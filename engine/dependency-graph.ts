@@ -52,6 +52,13 @@ export function createDependencyGraph(cells: readonly Cell[]): DependencyGraph {
   const before = (urn: Urn, position: number): Cell[] =>
     (byUrn.get(urn) ?? []).filter((cell) => (index.get(cell) ?? 0) < position);
 
+  /** By its id too: an old half may be the one that is meant. */
+  function providerOf({ state }: Cell): Cell | undefined {
+    if (!state.provider) return undefined;
+    const { urn, id } = parseReference(state.provider);
+    return byUrn.get(urn)?.find((cell) => cell.state.id === id);
+  }
+
   function directDependencies(cell: Cell): Set<Cell> {
     const position = index.get(cell) ?? 0;
     const found = new Set<Cell>();
@@ -91,9 +98,8 @@ export function createDependencyGraph(cells: readonly Cell[]): DependencyGraph {
       const found = new Set<Cell>();
       const open = [cell];
       for (let next = open.pop(); next; next = open.pop()) {
-        const urns = dependenciesOf(next.state).map(({ urn }) => urn);
-        for (const urn of [...urns, providerUrn(next.state) ?? ""]) {
-          const candidate = choose(byUrn.get(urn) ?? [], next);
+        const needs = dependenciesOf(next.state).map(({ urn }) => choose(byUrn.get(urn) ?? [], next));
+        for (const candidate of [...needs, providerOf(next)]) {
           if (!candidate || candidate === cell || found.has(candidate)) continue;
           found.add(candidate);
           open.push(candidate);
