@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { openDisplay } from "../../engine/display/display.ts";
 import type { Value } from "../../engine/values.ts";
+import { isMap } from "../../engine/values.ts";
 import type { PrintedDeployment } from "./printed.ts";
 import { sections, takeApart } from "./printed.ts";
 import { describe, differences, plain } from "./replay-compare.ts";
@@ -71,6 +72,15 @@ function readDocument(text: string): Value {
   return plain({ ...document, steps: document.steps.toSorted((a, b) => key(a).localeCompare(key(b))) });
 }
 
+function keyOrder(value: Value): string {
+  if (Array.isArray(value)) return `[${value.map(keyOrder).join()}]`;
+  return isMap(value)
+    ? `{${Object.entries(value)
+        .map(([key, item]) => (key === "stackTrace" ? key : `${key}${keyOrder(item)}`))
+        .join()}}`
+    : "";
+}
+
 const repository = join(import.meta.dirname, "../..");
 
 /** The places of the recording and of the replay, and what every run makes anew. */
@@ -104,10 +114,11 @@ export async function verifyPrinted(replay: Replay, index: number): Promise<Prob
   if (step.killAt) return [];
   const out = readText(step.recording, `${step.step}.out`) ?? "";
   if (out.startsWith("{")) {
-    const { out: ours } = await print(replay, { json: true });
-    return differences(readDocument(out), readDocument(settled(ours, replay)), comparison).map(
-      (difference) => ({ text: `JSON: ${describe(difference)}` }),
-    );
+    const { out: printed } = await print(replay, { json: true });
+    const [recorded, ours] = [readDocument(out), readDocument(settled(printed, replay))];
+    const problems = differences(recorded, ours, comparison).map((difference) => ({ text: `JSON: ${describe(difference)}` }));
+    if (keyOrder(recorded) !== keyOrder(ours)) problems.push({ text: "JSON: the keys stand in another order" });
+    return problems;
   }
   if (out.includes("\n    [urn=")) {
     const err = readText(step.recording, `${step.step}.err`);

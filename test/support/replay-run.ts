@@ -188,7 +188,11 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
     });
     return {
       exited: started.then((program) => program.exited),
-      kill: () => started.then((program) => program.kill()),
+      kill: () =>
+        started.then(
+          (program) => program.kill(),
+          () => undefined,
+        ),
     };
   };
   const watch =

@@ -162,7 +162,12 @@ function verifyMonitor(replay: Replay, unfinished: Unfinished): Problem[] {
     else byChance(key, call.request, `was not answered (${best.error?.message ?? "no error"})`, call.ended > end);
   }
   for (const { method, request } of free) {
-    byChance(monitorKey(method, request), request, "the program did not ask this in the recording", end !== Number.POSITIVE_INFINITY);
+    byChance(
+      monitorKey(method, request),
+      request,
+      "the program did not ask this in the recording",
+      end !== Number.POSITIVE_INFINITY,
+    );
   }
   return problems;
 }
@@ -194,7 +199,10 @@ function verifyState(replay: Replay, unfinished: Unfinished): Problem[] {
   const problems: Problem[] = [];
   const about = (state: ResourceState, what: string) => {
     const names = [state.urn, ...(state.aliases ?? [])].map((urn) => parseUrn(urn).name);
-    problems.push({ text: `state: ${state.urn}${state.delete ? " (to be deleted)" : ""} ${what}`, chance: names.some((name) => unfinished.has(name)) });
+    problems.push({
+      text: `state: ${state.urn}${state.delete ? " (to be deleted)" : ""} ${what}`,
+      chance: names.some((name) => unfinished.has(name)),
+    });
   };
   const free = [...snapshot.resources];
   for (const recorded of after.resources) {
@@ -211,9 +219,16 @@ function verifyState(replay: Replay, unfinished: Unfinished): Problem[] {
   }
   for (const state of free) about(state, "is not in the recording");
   const whole = (what: string, one: unknown, other: unknown) => {
-    for (const difference of differences(plain(one), plain(other), comparison)) problems.push(wrong(`${what}: ${describe(difference)}`));
+    for (const difference of differences(plain(one), plain(other), comparison))
+      problems.push(wrong(`${what}: ${describe(difference)}`));
   };
-  const frame = ({ version, features, stack, manifest, salt }: ReadCheckpoint) => ({ version, features, stack, manifest, salt });
+  const frame = ({ version, features, stack, manifest, salt }: ReadCheckpoint) => ({
+    version,
+    features,
+    stack,
+    manifest,
+    salt,
+  });
   whole("pending operations", after.pendingOperations, snapshot.pendingOperations);
   whole("metadata", after.metadata ?? {}, snapshot.metadata ?? {});
   whole("file", frame(after), frame(snapshot));
@@ -221,7 +236,8 @@ function verifyState(replay: Replay, unfinished: Unfinished): Problem[] {
   const known = new Set(snapshot.resources.map((state) => state.urn));
   for (const state of snapshot.resources) {
     for (const urn of references(state)) {
-      if (known.has(urn) && !seen.has(urn)) problems.push(wrong(`state: ${state.urn} stands before ${urn}, to which it refers`));
+      if (known.has(urn) && !seen.has(urn))
+        problems.push(wrong(`state: ${state.urn} stands before ${urn}, to which it refers`));
     }
     seen.add(state.urn);
   }
