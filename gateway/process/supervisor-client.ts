@@ -51,14 +51,16 @@ export async function startSupervisor(files: SupervisorFiles, node: string): Pro
   mkdirSync(files.runDirectory, { recursive: true, mode: 0o700 });
   const log = openLog(files.log);
   const entry = join(import.meta.dirname, "supervisor-main.ts");
+  // Without it each start strips the types anew, with a compiler that stays in memory.
+  const cache = { NODE_COMPILE_CACHE: join(files.runDirectory, "compile-cache") };
   const stopTimeoutSeconds = Math.ceil(readSpec(files).drainTimeoutMs / 1000) + 10;
   let ended: string | undefined;
-  if (!(await startUnit({ files, node, entry, environment: pick(network), stopTimeoutSeconds }))) {
+  if (!(await startUnit({ files, node, entry, environment: { ...pick(network), ...cache }, stopTimeoutSeconds }))) {
     const child = spawn(node, ["--disable-warning=ExperimentalWarning", entry, files.directory], {
       detached: true,
       stdio: ["ignore", log.descriptor, log.descriptor],
       cwd: files.directory,
-      env: pick(passedOn),
+      env: { ...pick(passedOn), ...cache },
     });
     child.on("error", (error) => {
       ended = error.message;
