@@ -1,18 +1,13 @@
-// What we emit passes the real OpenClaw CLI's `config validate`; runs where that CLI is in the cache.
+// What we emit passes the real OpenClaw CLI's `config validate`.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { makeFolder } from "../support/gateway.ts";
+import { openclawCli } from "../support/openclaw-cli.ts";
 
-// npm i --ignore-scripts --prefix <this folder> openclaw@2026.9.6
-const cli = join(homedir(), ".cache/openclaw-stack/openclaw-2026.9.6/node_modules/openclaw/openclaw.mjs");
-
-test("references, object models and our block under plugins.entries are accepted with a warning", {
-  skip: !existsSync(cli),
-}, () => {
+test("references, object models and our block under plugins.entries are accepted with a warning", () => {
+  const cli = openclawCli();
   const folder = makeFolder();
   try {
     const reference = (provider: string) => ({ source: "file", provider, id: "value" });
