@@ -2,11 +2,13 @@
 import type { ServerResponse } from "node:http";
 import { GatewayError } from "../errors.ts";
 import type { CallHandle, CallSink } from "../models/provider.ts";
+import { type ErrorShape, openaiErrors } from "./error-shapes.ts";
 
 interface Options {
   readonly stream: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly keepAliveMs: number;
+  readonly errors: ErrorShape;
 }
 
 export interface Relay extends CallSink {
@@ -96,18 +98,23 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
     },
     fail(error) {
       if (!settle()) return;
-      if (!response.headersSent) sendError(response, error, options.headers);
+      if (!response.headersSent) sendError(response, error, options.headers, options.errors);
       else if (options.stream) {
         // A broken connection tells a client that the answer is not whole, whatever it makes of the event.
-        const event = `${atEventEnd ? "" : "\n\n"}data: ${JSON.stringify(error)}\n\n`;
+        const event = `${atEventEnd ? "" : "\n\n"}${options.errors.event(error)}`;
         response.write(event, () => response.destroy());
       } else response.destroy();
     },
   };
 }
 
-export function sendError(response: ServerResponse, error: GatewayError, headers: Readonly<Record<string, string>> = {}): void {
-  const bytes = error.bytes();
+export function sendError(
+  response: ServerResponse,
+  error: GatewayError,
+  headers: Readonly<Record<string, string>> = {},
+  shape: ErrorShape = openaiErrors,
+): void {
+  const bytes = shape.body(error);
   response.writeHead(error.status, {
     ...headers,
     ...errorHeaders(error),

@@ -8,6 +8,7 @@ import type { Scope } from "../config/schema.ts";
 import { GatewayError, systemCode } from "../errors.ts";
 import { type Caller, requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
+import { errorShapeOf } from "./error-shapes.ts";
 import { errorHeaders, sendError, toGatewayError } from "./relay.ts";
 import { registerChat } from "./routes/chat.ts";
 import { registerHealth } from "./routes/health.ts";
@@ -81,7 +82,11 @@ export async function createServer(context: GatewayContext, surface: "all" | "op
     request.accessFields.error_code = failure.code;
     if (failure.code === "internal") context.log.error("request_failed", describe(failure), { request_id: request.id });
     if (failure.status === 401 || failure.status === 403) context.metrics.connectionsFailed.add(1, failure.code);
-    return reply.code(failure.status).headers(errorHeaders(failure)).type("application/json").send(failure.bytes());
+    return reply
+      .code(failure.status)
+      .headers(errorHeaders(failure))
+      .type("application/json")
+      .send(errorShapeOf(request.url).body(failure));
   });
   server.setNotFoundHandler((request, reply) => {
     const known = surface === "all" && server.hasRoute({ url: request.url.split("?")[0] ?? "", method: "POST" });
@@ -89,7 +94,7 @@ export async function createServer(context: GatewayContext, surface: "all" | "op
       ? new GatewayError("method_not_allowed", `${request.method} is not offered here: send POST.`)
       : new GatewayError("not_found", "There is nothing at this path. The API is under /v1: see /v1/models.");
     if (known) reply.header("allow", "POST");
-    return reply.code(failure.status).type("application/json").send(failure.bytes());
+    return reply.code(failure.status).type("application/json").send(errorShapeOf(request.url).body(failure));
   });
 
   registerHealth(server, context);

@@ -1,80 +1,8 @@
 // POST /v1/chat/completions: https://platform.openai.com/docs/api-reference/chat
-import type { FastifyInstance, FastifyRequest } from "fastify";
-import { GatewayError } from "../../errors.ts";
-import { placeCall } from "../../models/call.ts";
-import type { ModelCall } from "../../models/provider.ts";
-import type { Route } from "../../models/router.ts";
-import { readModelRequest, withModel } from "../body.ts";
-import type { GatewayContext, Runtime } from "../context.ts";
-import { createRelay, toGatewayError } from "../relay.ts";
+import type { FastifyInstance } from "fastify";
+import type { GatewayContext } from "../context.ts";
+import { registerModelCall } from "../model-call.ts";
 
 export function registerChat(server: FastifyInstance, context: GatewayContext): void {
-  const { metrics } = context;
-  server.post("/v1/chat/completions", { config: { scope: "operator.write" } }, (request, reply) => {
-    const begun = performance.now();
-    const runtime = context.runtime();
-    if (!runtime.config.gateway.http.endpoints.chatCompletions.enabled) {
-      throw new GatewayError("endpoint_disabled", "This endpoint is turned off (gateway.http.endpoints.chatCompletions).");
-    }
-    const encoding = request.headers["content-encoding"];
-    if (encoding !== undefined && encoding !== "identity")
-      throw new GatewayError("unsupported_media_type", "Send the body without Content-Encoding.");
-    const asked = readModelRequest(request.body);
-    const route = chooseRoute(runtime, asked.model);
-    const call: ModelCall = {
-      api: "chat-completions",
-      model: route.model,
-      body: asked.model === route.model ? asked.bytes : withModel(asked.bytes, route.model),
-      stream: asked.stream,
-      requestId: request.id,
-      traceparent: typeof request.headers.traceparent === "string" ? request.headers.traceparent : undefined,
-    };
-    const fields = Object.assign(request.accessFields, {
-      provider: route.provider.id,
-      model: route.model,
-      stream: asked.stream,
-    });
-
-    // From here on the answer is written past fastify: bytes go from socket to socket.
-    reply.hijack();
-    const headers = answerHeaders(reply.getHeaders(), request, route);
-    const relay = createRelay(reply.raw, { stream: asked.stream, headers, keepAliveMs: runtime.stack.http.sseKeepAliveMs });
-    metrics.overhead.observe((performance.now() - begun) / 1000);
-    try {
-      relay.attach(
-        placeCall(route, call, relay, metrics, ({ outcome, firstByteMs, usage }) => {
-          if (outcome !== "ok" && outcome !== "cancelled") fields.error_code = outcome;
-          if (firstByteMs !== undefined) fields.ttft_ms = Math.round(firstByteMs * 10) / 10;
-          if (usage) fields.llm_tokens = usage.input + usage.output;
-        }),
-      );
-    } catch (error) {
-      const failure = toGatewayError(error);
-      fields.error_code = failure.code;
-      relay.fail(failure);
-    }
-  });
-}
-
-function chooseRoute(runtime: Runtime, model: string | undefined): Route {
-  if (model !== undefined) return runtime.router.resolve(model);
-  const route = runtime.router.defaultRoute;
-  if (route) return route;
-  throw new GatewayError(
-    "model_not_found",
-    "The request names no model, and no default model is configured (agents.defaults.model). See /v1/models.",
-    {
-      param: "model",
-    },
-  );
-}
-
-function answerHeaders(set: Record<string, unknown>, request: FastifyRequest, route: Route): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(set)) if (typeof value === "string") headers[name] = value;
-  headers["x-request-id"] = request.id;
-  headers["x-openclaw-provider"] = route.provider.id;
-  headers["x-openclaw-model"] = encodeURI(`${route.provider.id}/${route.model}`);
-  if (route.note) headers["x-openclaw-note"] = encodeURI(route.note);
-  return headers;
+  registerModelCall(server, context, { path: "/v1/chat/completions", api: "chat-completions", setting: "chatCompletions" });
 }

@@ -1,0 +1,90 @@
+// One call of a model by any of the client APIs: check, choose the route, hand over to the provider, relay the answer.
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { GatewayError } from "../errors.ts";
+import { placeCall } from "../models/call.ts";
+import type { ClientApi, ModelCall } from "../models/provider.ts";
+import type { Route } from "../models/router.ts";
+import { readModelRequest, withModel } from "./body.ts";
+import type { GatewayContext, Runtime } from "./context.ts";
+import { errorShapeOf } from "./error-shapes.ts";
+import { createRelay, toGatewayError } from "./relay.ts";
+
+export interface ModelEndpoint {
+  readonly path: string;
+  readonly api: ClientApi;
+  /** The setting under gateway.http.endpoints that turns it off. */
+  readonly setting?: keyof Runtime["config"]["gateway"]["http"]["endpoints"];
+}
+
+export function registerModelCall(server: FastifyInstance, context: GatewayContext, endpoint: ModelEndpoint): void {
+  const { metrics } = context;
+  const { path, api, setting } = endpoint;
+  const errors = errorShapeOf(path);
+  server.post(path, { config: { scope: "operator.write" } }, (request, reply) => {
+    const begun = performance.now();
+    const runtime = context.runtime();
+    if (setting && !runtime.config.gateway.http.endpoints[setting].enabled)
+      throw new GatewayError("endpoint_disabled", `This endpoint is turned off (gateway.http.endpoints.${setting}).`);
+    const encoding = request.headers["content-encoding"];
+    if (encoding !== undefined && encoding !== "identity")
+      throw new GatewayError("unsupported_media_type", "Send the body without Content-Encoding.");
+    const asked = readModelRequest(request.body);
+    const route = chooseRoute(runtime, asked.model);
+    const call: ModelCall = {
+      api,
+      model: route.model,
+      body: asked.model === route.model ? asked.bytes : withModel(asked.bytes, route.model),
+      stream: asked.stream,
+      requestId: request.id,
+      traceparent: typeof request.headers.traceparent === "string" ? request.headers.traceparent : undefined,
+    };
+    const fields = Object.assign(request.accessFields, {
+      provider: route.provider.id,
+      model: route.model,
+      stream: asked.stream,
+    });
+
+    // From here on the answer is written past fastify: bytes go from socket to socket.
+    reply.hijack();
+    const headers = answerHeaders(reply.getHeaders(), request, route);
+    const { sseKeepAliveMs: keepAliveMs } = runtime.stack.http;
+    const relay = createRelay(reply.raw, { stream: asked.stream, headers, keepAliveMs, errors });
+    metrics.overhead.observe((performance.now() - begun) / 1000);
+    try {
+      relay.attach(
+        placeCall(route, call, relay, metrics, ({ outcome, firstByteMs, usage }) => {
+          if (outcome !== "ok" && outcome !== "cancelled") fields.error_code = outcome;
+          if (firstByteMs !== undefined) fields.ttft_ms = Math.round(firstByteMs * 10) / 10;
+          if (usage) fields.llm_tokens = usage.input + usage.output;
+        }),
+      );
+    } catch (error) {
+      const failure = toGatewayError(error);
+      fields.error_code = failure.code;
+      relay.fail(failure);
+    }
+  });
+}
+
+function chooseRoute(runtime: Runtime, model: string | undefined): Route {
+  if (model !== undefined) return runtime.router.resolve(model);
+  const route = runtime.router.defaultRoute;
+  if (route) return route;
+  throw new GatewayError(
+    "model_not_found",
+    "The request names no model, and no default model is configured (agents.defaults.model). See /v1/models.",
+    {
+      param: "model",
+    },
+  );
+}
+
+function answerHeaders(set: Record<string, unknown>, request: FastifyRequest, route: Route): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(set)) if (typeof value === "string") headers[name] = value;
+  headers["x-request-id"] = request.id;
+  headers["x-openclaw-provider"] = route.provider.id;
+  headers["x-openclaw-model"] = encodeURI(`${route.provider.id}/${route.model}`);
+  if (route.note) headers["x-openclaw-note"] = encodeURI(route.note);
+  return headers;
+}
