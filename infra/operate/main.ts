@@ -16,6 +16,7 @@ const commands: { [name: string]: (args: string[]) => Promise<number> } = {
   start: async (args) => (await import("./start-stop.ts")).startGateway(args),
   stop: async (args) => (await import("./start-stop.ts")).stopGateway(args),
   token: async (args) => (await import("./token.ts")).showToken(args),
+  exports: async (args) => (await import("./exports.ts")).showExports(args),
   doctor: async (args) => (await import("./doctor.ts")).runDoctor(args),
 };
 /** These are the engine's, or the official CLI's. */
