@@ -1,0 +1,141 @@
+// The HTTP side that provider kinds share: address, headers, key, sending a call, asking for the list of models.
+import type { Dispatcher } from "undici";
+import { z } from "zod";
+import type { SecretInput } from "../config/fields.ts";
+import { GatewayError } from "../errors.ts";
+import { createExchange } from "./exchange.ts";
+import type { CallHandle, CallSink, ModelCall, ProviderDeps } from "./provider.ts";
+
+interface RemoteSettings {
+  readonly baseUrl: string;
+  readonly apiKey?: SecretInput | undefined;
+  readonly headers: Readonly<Record<string, SecretInput>>;
+  readonly timeoutSeconds?: number | undefined;
+}
+
+export interface Remote {
+  /** `path` is under baseUrl; `headers` come on top of the provider's own. */
+  send(path: string, body: Buffer, call: ModelCall, sink: CallSink, headers?: Record<string, string>): CallHandle;
+  /** The list at `path`, as `read` understands its JSON. Rejects with a GatewayError when nobody answers. */
+  list(path: string, read: (json: unknown) => readonly string[], timeoutMs: number): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
+
+/** How a kind sends its key; the key is asked for at each call. */
+type KeyHeaders = (key: string) => Record<string, string>;
+
+export const bearerKey: KeyHeaders = (key) => ({ authorization: `Bearer ${key}` });
+
+export async function openRemote(
+  id: string,
+  settings: RemoteSettings,
+  deps: ProviderDeps,
+  keyHeaders: KeyHeaders = bearerKey,
+): Promise<Remote> {
+  const base = new URL(settings.baseUrl);
+  const folder = base.pathname.replace(/\/$/, "");
+  const timeouts = { ...deps.timeouts, ...(settings.timeoutSeconds ? { totalMs: settings.timeoutSeconds * 1000 } : {}) };
+  const connections = await deps.openConnections(timeouts.connectMs);
+  const ownHeaders = (): Record<string, string> => ({
+    "user-agent": `openclaw-stack/${deps.version}`,
+    ...(settings.apiKey === undefined ? {} : keyHeaders(deps.secret(settings.apiKey))),
+    ...Object.fromEntries(Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), deps.secret(value)])),
+  });
+  return {
+    send(path, body, call, sink, headers = {}) {
+      const exchange = createExchange(id, call.stream, timeouts, sink);
+      try {
+        const request: Dispatcher.DispatchOptions = {
+          origin: base.origin,
+          path: `${folder}${path}`,
+          method: "POST",
+          body,
+          headers: {
+            "content-type": "application/json",
+            accept: call.stream ? "text/event-stream" : "application/json",
+            ...headers,
+            ...ownHeaders(),
+            "x-request-id": call.requestId,
+            ...(call.traceparent ? { traceparent: call.traceparent } : {}),
+          },
+          // The exchange keeps its own, finer time.
+          headersTimeout: 0,
+          bodyTimeout: 0,
+        };
+        connections.dispatch(request, exchange.handler);
+      } catch (error) {
+        exchange.refuse(error);
+      }
+      return exchange.handle;
+    },
+    list: (path, read, timeoutMs) =>
+      listServed(connections, id, base.origin, `${folder}${path}`, ownHeaders(), read, timeoutMs),
+    close: () => connections.close(),
+  };
+}
+
+const listSchema = z.object({ data: z.array(z.looseObject({ id: z.string() })) });
+
+/** https://platform.openai.com/docs/api-reference/models/list and https://docs.anthropic.com/en/api/models-list */
+export const readModelList = (json: unknown): readonly string[] => listSchema.parse(json).data.map((model) => model.id);
+
+const maxListBytes = 4 * 1024 * 1024;
+
+async function listServed(
+  connections: Dispatcher,
+  id: string,
+  origin: string,
+  path: string,
+  headers: Record<string, string>,
+  read: (json: unknown) => readonly string[],
+  timeoutMs: number,
+): Promise<readonly string[]> {
+  const { status, body } = await get(connections, { origin, path, method: "GET", headers }, id, timeoutMs);
+  if (status === 401 || status === 403)
+    throw new GatewayError("upstream_auth", `provider ${id} refused the gateway's key (${status})`);
+  // A server without this path answers all the same: it is up, and only its list is not known.
+  if (status === 404 || status === 405) return [];
+  if (status >= 400) throw new GatewayError("upstream_failed", `provider ${id} answered ${status} to a list of its models`);
+  try {
+    return read(JSON.parse(body.toString("utf8")));
+  } catch (error) {
+    throw new GatewayError("upstream_malformed", `provider ${id} sent a list of models that cannot be read`, { cause: error });
+  }
+}
+
+function get(connections: Dispatcher, request: Dispatcher.DispatchOptions, id: string, timeoutMs: number) {
+  return new Promise<{ status: number; body: Buffer }>((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    let status = 0;
+    let controller: Dispatcher.DispatchController | undefined;
+    const fail = (error: GatewayError): void => {
+      clearTimeout(timer);
+      reject(error);
+      controller?.abort(error);
+    };
+    const timer = setTimeout(
+      () => fail(new GatewayError("upstream_timeout", `provider ${id} did not list its models within ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    connections.dispatch(request, {
+      onRequestStart(current) {
+        controller = current;
+      },
+      onResponseStart(_, code) {
+        status = code;
+      },
+      onResponseData(_, chunk) {
+        size += chunk.length;
+        if (size > maxListBytes) fail(new GatewayError("upstream_malformed", `provider ${id} sent an endless list of models`));
+        else chunks.push(chunk);
+      },
+      onResponseEnd() {
+        clearTimeout(timer);
+        resolve({ status, body: Buffer.concat(chunks) });
+      },
+      onResponseError: (_, error) =>
+        fail(new GatewayError("upstream_unreachable", `provider ${id} cannot be reached`, { cause: error })),
+    });
+  });
+}
