@@ -156,7 +156,7 @@ test("secrets stay secret: set, deployed, previewed, shown, after failures and a
 
   // A crash: the whole engine is killed while it updates.
   let pid = 0;
-  const crashed = await operate(["up"], {
+  const crashed = await operate(["up", "--diff=false"], {
     onStart: (started) => {
       pid = started;
     },
