@@ -9,8 +9,10 @@ import { createAuthenticator } from "./http/auth.ts";
 import type { GatewayContext, ReloadState, Runtime } from "./http/context.ts";
 import { createServer } from "./http/server.ts";
 import { createProviders, type ProviderSet } from "./models/build.ts";
+import { createBalancer } from "./models/candidates.ts";
 import { createHealth } from "./models/health.ts";
 import { createRouter } from "./models/router.ts";
+import { createUpstreams } from "./models/upstreams.ts";
 import type { Log } from "./observability/log.ts";
 import { createMetrics } from "./observability/metrics.ts";
 import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
@@ -40,6 +42,11 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   const metrics = createMetrics(version);
   const lifecycle = createLifecycle();
   const initial = loaded.config;
+  const upstreams = createUpstreams(loaded.stack.routing.breaker, metrics, (upstream, reason) =>
+    log
+      .of("models")
+      .warn("upstream_left_alone", `upstream ${upstream} failed and is left alone for a while`, { error_code: reason }),
+  );
   let reloadState: ReloadState | undefined;
   let pending: readonly string[] = [];
   let providers: ProviderSet = await createProviders(loaded, undefined, version);
@@ -53,6 +60,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     log,
     metrics,
     lifecycle,
+    upstreams,
     runtime: () => runtime,
     reloadState: () => reloadState,
     pendingRestart: () => pending,
@@ -75,12 +83,15 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
           entry.alias ? [[entry.alias, name]] : [],
         ),
       ),
+      routing: stack.routing,
     });
     const health = createHealth({
       providers: providers.list,
       intervalMs: stack.health.intervalMs,
       timeoutMs: stack.health.timeoutMs,
+      downIntervalMs: stack.health.downIntervalMs,
       onServed(id, served) {
+        upstreams.answered(id);
         router.learn(id, served);
       },
       onChange({ provider, state, reason }) {
@@ -100,6 +111,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
       providers: providers.list,
       router,
       health,
+      balancer: createBalancer(upstreams),
       demo: providers.demo,
     };
   }
@@ -120,6 +132,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     providers = await createProviders(next, before.providers, version);
     runtime = await buildRuntime(next, before.runtime.generation + 1);
     before.runtime.health.close();
+    upstreams.configure(next.stack.routing.breaker);
     log.configure({ level: next.config.logging.level, format: logFormat(next), redact: next.secrets.redact });
     // Old connections end when their last call has: nobody waits for that.
     before.providers.closeUnused(providers).catch((error: unknown) => log.warn("provider_close_failed", messageOf(error)));

@@ -34,6 +34,7 @@ export const errorTable = {
   upstream_malformed: { status: 502, type: "api_error", wsClose: 1011, tryNext: true },
   upstream_cut: { status: 502, type: "api_error", wsClose: 1011, tryNext: true },
   upstream_timeout: { status: 504, type: "api_error", wsClose: 1011, tryNext: true },
+  upstream_unavailable: { status: 503, type: "api_error", wsClose: 1013, tryNext: false },
   draining: { status: 503, type: "api_error", wsClose: 1012, tryNext: false },
   config_invalid: { status: 500, type: "api_error", wsClose: 1011, tryNext: false },
   secret_unreadable: { status: 500, type: "api_error", wsClose: 1011, tryNext: false },

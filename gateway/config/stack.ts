@@ -36,7 +36,9 @@ export const tokenSchema = z.strictObject({
 });
 
 export const timeoutsSchema = z.strictObject({
-  connectMs: positiveMsSchema.default(5000).describe("to open the connection: a server that is there answers in milliseconds"),
+  connectMs: positiveMsSchema
+    .default(5000)
+    .describe("to open the connection, with its TLS: a server that is there answers in milliseconds"),
   headersMs: positiveMsSchema
     .default(120_000)
     .describe("streaming: until the response's headers; a local server may load a model first"),
@@ -47,6 +49,57 @@ export const timeoutsSchema = z.strictObject({
   totalMs: positiveMsSchema.default(600_000).describe("the whole call; the only limit of a call that does not stream"),
 });
 export type Timeouts = z.output<typeof timeoutsSchema>;
+
+const upstreamNameSchema = z.string().min(1);
+
+export const poolSchema = z.strictObject({
+  members: z
+    .array(
+      z.union([
+        upstreamNameSchema,
+        z.strictObject({
+          model: upstreamNameSchema.describe('the upstream: "provider/model"'),
+          weight: z.number().positive().max(1000).default(1).describe("its share, beside the others' weights"),
+        }),
+      ]),
+    )
+    .min(1)
+    .describe('upstreams that serve the same: "provider/model", or { model, weight }'),
+  sticky: z
+    .enum(["none", "session", "prompt"])
+    .default("session")
+    .describe(
+      "session: requests with the same x-openclaw-session-key go to the same upstream; prompt: also those that begin with the same messages, so that its prefix cache is used; none: always the least loaded",
+    ),
+});
+export type PoolConfig = z.output<typeof poolSchema>;
+
+export const routingSchema = z.strictObject({
+  fallbacks: z
+    .record(z.string().min(1), z.array(upstreamNameSchema))
+    .default({})
+    .describe('by model ("provider/model", or a pool): what is asked next when it fails, in this order'),
+  pools: z
+    .record(idSchema, poolSchema)
+    .default({})
+    .describe("equal upstreams under one name, which clients ask for as a model; the least loaded answers"),
+  maxTries: z.int().min(1).max(20).default(4).describe("upstreams asked for one request at most; 1: never a second one"),
+  breaker: z
+    .strictObject({
+      failures: z.int().min(1).default(3).describe("failures in a row after which an upstream is left alone"),
+      openMs: positiveMsSchema.default(5000).describe("for this long; doubled each time that the trial after it fails"),
+      maxOpenMs: positiveMsSchema.default(120_000).describe("but never longer than this; also the bound of Retry-After"),
+      lastResort: z
+        .boolean()
+        .default(true)
+        .describe(
+          "when every upstream of a request is left alone: ask the one that comes back first all the same; false: answer 503 with Retry-After at once",
+        ),
+    })
+    .prefault({})
+    .describe("circuit breaker of each upstream"),
+});
+export type Routing = z.output<typeof routingSchema>;
 
 /** `plugins.entries.openclaw-stack.config`. */
 export const stackSchema = z.strictObject({
@@ -66,10 +119,12 @@ export const stackSchema = z.strictObject({
     .optional()
     .describe("requests that are let in"),
   timeouts: timeoutsSchema.prefault({}).describe("how long a model server may take"),
+  routing: routingSchema.prefault({}).describe("which upstream answers, and which one when that one fails"),
   health: z
     .strictObject({
       intervalMs: positiveMsSchema.default(30_000).describe("between two looks at a provider's /models"),
       timeoutMs: positiveMsSchema.default(5000).describe("a provider that takes longer is down"),
+      downIntervalMs: positiveMsSchema.default(5000).describe("between two looks at a provider that is down"),
     })
     .prefault({})
     .describe("checks of the providers for /readyz/models"),

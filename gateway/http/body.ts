@@ -32,6 +32,19 @@ export function readModelRequest(body: unknown): ModelRequest & { readonly bytes
   return { model: typeof model === "string" ? model : undefined, stream: stream === true, bytes: body };
 }
 
+/** What all requests of a conversation have in common: all up to the first message of the user. */
+export function conversationStart(body: Buffer): string | undefined {
+  const value: unknown = JSON.parse(body.toString("utf8"));
+  if (typeof value !== "object" || value === null) return undefined;
+  const messages: unknown = Reflect.get(value, "messages") ?? Reflect.get(value, "input");
+  if (!Array.isArray(messages)) return typeof messages === "string" ? messages : undefined;
+  const first = messages.findIndex((message: unknown) => roleOf(message) === "user");
+  return JSON.stringify([Reflect.get(value, "system") ?? null, ...messages.slice(0, first + 1)]);
+}
+
+const roleOf = (message: unknown): unknown =>
+  typeof message === "object" && message !== null ? Reflect.get(message, "role") : undefined;
+
 const quote = 0x22;
 const backslash = 0x5c;
 const open = 0x7b;

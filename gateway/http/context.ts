@@ -1,8 +1,10 @@
 // What the routes are given: the runtime of the moment, and the parts that outlive a reload.
 import type { Loaded } from "../config/load.ts";
+import type { Balancer } from "../models/candidates.ts";
 import type { Health } from "../models/health.ts";
 import type { Provider } from "../models/provider.ts";
 import type { Router } from "../models/router.ts";
+import type { Upstreams } from "../models/upstreams.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Lifecycle } from "../process/lifecycle.ts";
@@ -15,6 +17,7 @@ export interface Runtime extends Pick<Loaded, "config" | "stack" | "secrets" | "
   readonly providers: readonly Provider[];
   readonly router: Router;
   readonly health: Health;
+  readonly balancer: Balancer;
   /** True while only the demonstration answers. */
   readonly demo: boolean;
 }
@@ -34,6 +37,7 @@ export interface GatewayContext {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;
+  readonly upstreams: Upstreams;
   runtime(): Runtime;
   reloadState(): ReloadState | undefined;
   /** Settings that wait for a restart. */

@@ -1,7 +1,8 @@
 // Hands an upstream's answer to the client: bytes as they come, held back for slow readers, and never a clean end after a cut.
 import type { ServerResponse } from "node:http";
 import { GatewayError } from "../errors.ts";
-import type { CallHandle, CallSink } from "../models/provider.ts";
+import type { RestartableSink } from "../models/failover.ts";
+import type { CallHandle } from "../models/provider.ts";
 import { type ErrorShape, openaiErrors } from "./error-shapes.ts";
 
 interface Options {
@@ -11,7 +12,7 @@ interface Options {
   readonly errors: ErrorShape;
 }
 
-export interface Relay extends CallSink {
+export interface Relay extends RestartableSink {
   /** Ties the client to the call: a client that leaves aborts it, one that reads slowly holds it back. */
   attach(handle: CallHandle): void;
 }
@@ -27,6 +28,8 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
   let contentLength: number | undefined;
   let call: CallHandle | undefined;
   let over = false;
+  /** Some of the answer is on its way; comments of a waiting stream are not part of it. */
+  let answered = false;
   let atEventEnd = true;
   let timer: NodeJS.Timeout | undefined;
 
@@ -75,6 +78,7 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
     data(chunk) {
       if (over) return true;
       if (options.stream) {
+        answered = true;
         timer?.refresh();
         atEventEnd = endsEvent(chunk);
         return response.write(chunk);
@@ -85,6 +89,14 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
       if (collectedBytes <= maxCollectedBytes) return true;
       writeHead();
       return response.write(Buffer.concat(collected.splice(0)));
+    },
+    restart() {
+      if (over || answered || (response.headersSent && !options.stream)) return false;
+      collected.length = 0;
+      collectedBytes = 0;
+      contentType = "";
+      contentLength = undefined;
+      return true;
     },
     end() {
       if (!settle()) return;

@@ -12,6 +12,7 @@ import { errorShapeOf } from "./error-shapes.ts";
 import { errorHeaders, sendError, toGatewayError } from "./relay.ts";
 import { registerChat } from "./routes/chat.ts";
 import { registerHealth } from "./routes/health.ts";
+import { registerMessages } from "./routes/messages.ts";
 import { registerMetrics } from "./routes/metrics.ts";
 import { registerModels } from "./routes/models.ts";
 import { registerPage } from "./routes/page.ts";
@@ -33,6 +34,7 @@ export interface AccessFields {
   provider?: string;
   model?: string;
   stream?: boolean;
+  tries?: number;
   llm_tokens?: number;
   ttft_ms?: number;
   error_code?: string;
@@ -102,6 +104,7 @@ export async function createServer(context: GatewayContext, surface: "all" | "op
   if (surface === "all") {
     registerModels(server, context);
     registerChat(server, context);
+    registerMessages(server, context);
     registerPage(server, context);
     watchConnections(server, context);
   }

@@ -23,6 +23,8 @@ export function placeCall(
   const begun = performance.now();
   const tail = createTail();
   let firstByteMs: number | undefined;
+  let pieces = 0;
+  let lastPieceMs = 0;
   let over = false;
   metrics.llmActive.add(1, provider.id);
 
@@ -35,6 +37,8 @@ export function placeCall(
     metrics.llmRequests.add(1, provider.id, model, outcome);
     metrics.llmLatency.observe(durationMs / 1000, provider.id, model);
     metrics.modelCallDuration.observe(durationMs / 1000, provider.id);
+    if (pieces > 1 && firstByteMs !== undefined)
+      metrics.interToken.observe((lastPieceMs - firstByteMs) / (pieces - 1) / 1000, provider.id, model);
     if (outcome === "cancelled") metrics.cancellations.add(1, provider.id);
     if (usage) {
       metrics.llmTokens.add(usage.input, provider.id, model, "input");
@@ -49,6 +53,10 @@ export function placeCall(
       if (firstByteMs === undefined) {
         firstByteMs = performance.now() - begun;
         metrics.firstToken.observe(firstByteMs / 1000, provider.id, model);
+      }
+      if (call.stream) {
+        pieces += 1;
+        lastPieceMs = performance.now() - begun;
       }
       tail.push(chunk);
       return sink.data(chunk);

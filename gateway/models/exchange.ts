@@ -2,17 +2,22 @@
 import type { Dispatcher } from "undici";
 import type { Timeouts } from "../config/stack.ts";
 import { type ErrorCode, GatewayError, systemCode } from "../errors.ts";
+import type { ConnectingHandler } from "./connections.ts";
 import type { CallHandle, CallSink } from "./provider.ts";
 import { createTail } from "./usage.ts";
 
 export interface Exchange {
-  readonly handler: Dispatcher.DispatchHandler;
+  readonly handler: ConnectingHandler;
   readonly handle: CallHandle;
   /** dispatch itself threw: the connections are closed, or the request cannot be written. */
   refuse(error: unknown): void;
 }
 
 const maxErrorBytes = 64 * 1024;
+const connecting = "a connection";
+const clientLeft = (): Error => new Error("the client left");
+/** What JSON answers end with: } of an object, ] of a list. */
+const ends: readonly (number | undefined)[] = [0x7d, 0x5d];
 
 export function createExchange(providerId: string, stream: boolean, timeouts: Timeouts, sink: CallSink): Exchange {
   let controller: Dispatcher.DispatchController | undefined;
@@ -21,11 +26,14 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
   let retryAfter: string | undefined;
   let closeDelimited = false;
   let started = false;
+  let isJson = false;
   const errorChunks: Buffer[] = [];
   let errorBytes = 0;
   const tail = createTail();
-  let phase = stream ? "response headers" : "answer";
-  let phaseMs = stream ? timeouts.headersMs : timeouts.totalMs;
+  let dropConnection: (() => void) | undefined;
+  let lastByte: number | undefined;
+  let phase = connecting;
+  let phaseMs = timeouts.connectMs;
   let phaseTimer: NodeJS.Timeout | undefined;
   const total = setTimeout(expire, timeouts.totalMs, "the whole answer", timeouts.totalMs);
   const armPhase = (name: string, limitMs: number): void => {
@@ -34,10 +42,16 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
     phaseMs = limitMs;
     phaseTimer = setTimeout(() => expire(phase, phaseMs), limitMs);
   };
-  if (stream) armPhase(phase, timeouts.connectMs + timeouts.headersMs);
+  armPhase(connecting, timeouts.connectMs);
 
   function expire(what: string, limitMs: number): void {
-    finish(new GatewayError("upstream_timeout", `provider ${providerId} did not send ${what} within ${limitMs} ms`));
+    const text = what === connecting ? "cannot be connected to" : `did not send ${what}`;
+    finish(new GatewayError("upstream_timeout", `provider ${providerId} ${text} within ${limitMs} ms`));
+  }
+
+  function drop(reason: Error): void {
+    if (controller) controller.abort(reason);
+    else dropConnection?.();
   }
 
   /** Ends the exchange once; an error also drops the connection. */
@@ -50,14 +64,20 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
       sink.end();
       return;
     }
-    controller?.abort(error);
+    drop(error);
     sink.fail(error);
   }
 
-  const handler: Dispatcher.DispatchHandler = {
+  const handler: ConnectingHandler = {
+    onConnecting(drop) {
+      dropConnection = drop;
+      if (done) drop();
+    },
     onRequestStart(current) {
       controller = current;
-      if (done) current.abort(new Error("the client left"));
+      if (done) return current.abort(clientLeft());
+      if (stream) armPhase("response headers", timeouts.headersMs);
+      else clearTimeout(phaseTimer);
     },
     onResponseStart(_, code, headers) {
       if (done || code < 200) return;
@@ -68,7 +88,9 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
       started = true;
       if (stream) armPhase("the first token", timeouts.firstTokenMs);
       const length = headerText(headers["content-length"]);
-      sink.head(headerText(headers["content-type"]) ?? "application/json", length === undefined ? undefined : Number(length));
+      const type = headerText(headers["content-type"]) ?? "application/json";
+      isJson = !stream && type.includes("json");
+      sink.head(type, length === undefined ? undefined : Number(length));
     },
     onResponseData(current, chunk) {
       if (done) return;
@@ -82,7 +104,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
         if (closeDelimited) tail.push(chunk);
         if (phase === "the first token") armPhase("the next token", timeouts.betweenTokensMs);
         else phaseTimer?.refresh();
-      }
+      } else if (isJson) lastByte = lastVisible(chunk) ?? lastByte;
       if (!sink.data(chunk)) {
         // A slow reader is not the upstream's silence.
         clearTimeout(phaseTimer);
@@ -95,6 +117,9 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
       if (stream && closeDelimited && !isComplete(tail.text())) {
         return finish(new GatewayError("upstream_cut", `provider ${providerId} ended the stream in the middle`));
       }
+      // Cut JSON in whole HTTP: a proxy or a server between lost the rest.
+      if (isJson && !ends.includes(lastByte))
+        return finish(new GatewayError("upstream_malformed", `provider ${providerId} sent only a part of its answer`));
       finish();
     },
     onResponseError(_, error) {
@@ -110,7 +135,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
         done = true;
         clearTimeout(total);
         clearTimeout(phaseTimer);
-        controller?.abort(new Error("the client left"));
+        drop(clientLeft());
       },
       resume() {
         if (done || !controller?.paused) return;
@@ -124,6 +149,15 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
 
 function headerText(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
+}
+
+/** The last byte that is not white space. */
+function lastVisible(chunk: Buffer): number | undefined {
+  for (let at = chunk.length - 1; at >= 0; at -= 1) {
+    const byte = chunk[at] ?? 0;
+    if (byte > 0x20) return byte;
+  }
+  return undefined;
 }
 
 /** A stream whose end the connection does not mark must bring its own terminator. */

@@ -21,6 +21,8 @@ interface Options {
   readonly providers: readonly Provider[];
   readonly intervalMs: number;
   readonly timeoutMs: number;
+  /** Those that are down are looked at more often, so that they are used again soon. */
+  readonly downIntervalMs: number;
   readonly onServed: (providerId: string, served: readonly string[]) => void;
   readonly onChange: (health: ProviderHealth) => void;
   readonly now?: () => Date;
@@ -30,6 +32,7 @@ export function createHealth(options: Options): Health {
   const now = options.now ?? (() => new Date());
   const states = new Map<string, ProviderHealth>(options.providers.map(({ id }) => [id, { provider: id, state: "unknown" }]));
   let running: Promise<void> | undefined;
+  let looking = false;
   let closed = false;
 
   async function look(provider: Provider): Promise<void> {
@@ -54,8 +57,18 @@ export function createHealth(options: Options): Health {
     return running;
   }
 
+  /** Those that are down, while no look at all of them is under way. */
+  async function checkDown(): Promise<void> {
+    if (running || looking) return;
+    looking = true;
+    await Promise.all(options.providers.filter(({ id }) => states.get(id)?.state === "down").map(look));
+    looking = false;
+  }
+
   const timer = setInterval(() => void check(), options.intervalMs);
+  const downTimer = setInterval(() => void checkDown(), options.downIntervalMs);
   timer.unref();
+  downTimer.unref();
   return {
     of: (id) => states.get(id) ?? { provider: id, state: "unknown" },
     list: () => [...states.values()],
@@ -63,6 +76,7 @@ export function createHealth(options: Options): Health {
     close() {
       closed = true;
       clearInterval(timer);
+      clearInterval(downTimer);
     },
   };
 }

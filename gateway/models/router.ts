@@ -1,5 +1,6 @@
 // Which provider answers for a model's name: exact provider/id, exact served id, alias, then a unique suffix or short name.
 import { nearest } from "../config/nearest.ts";
+import type { PoolConfig, Routing } from "../config/stack.ts";
 import { GatewayError } from "../errors.ts";
 import type { ModelEntry, Provider } from "./provider.ts";
 
@@ -9,6 +10,19 @@ export interface Route {
   readonly model: string;
   /** Set when the name was completed: the client is told in a header, the log once. */
   readonly note?: string;
+  /** Set when a pool was asked for: any of its members may answer, and this is the first of them. */
+  readonly pool?: Pool;
+}
+
+export interface Pool {
+  readonly id: string;
+  readonly sticky: PoolConfig["sticky"];
+  readonly members: readonly Member[];
+}
+
+export interface Member {
+  readonly route: Route;
+  readonly weight: number;
 }
 
 export interface Router {
@@ -16,7 +30,10 @@ export interface Router {
   resolve(name: string): Route;
   /** What answers when a request names no model: the configured default, else the only model there is. */
   readonly defaultRoute: Route | undefined;
+  /** Of the default model. */
   readonly fallbacks: readonly Route[];
+  /** What is asked, in this order, when this one fails. */
+  fallbacksOf(route: Route): readonly Route[];
   list(): readonly ListedModel[];
   find(name: string): ListedModel | undefined;
   /** Ids that a provider was just seen to serve: they can be asked for too. */
@@ -33,6 +50,7 @@ interface Options {
   readonly fallbacks: readonly string[];
   /** alias -> "provider/id". */
   readonly aliases: ReadonlyMap<string, string>;
+  readonly routing?: Pick<Routing, "pools" | "fallbacks">;
 }
 
 export function createRouter(options: Options): Router {
@@ -44,8 +62,41 @@ export function createRouter(options: Options): Router {
   const all = (): Route[] => providers.flatMap((provider) => idsOf(provider).map((model) => ({ provider, model })));
   const fullName = (route: Route): string => `${route.provider.id}/${route.model}`;
 
+  const pools = options.routing?.pools ?? {};
+
+  function poolRoute(id: string): Route | undefined {
+    const config = Object.hasOwn(pools, id) ? pools[id] : undefined;
+    if (!config) return undefined;
+    const members = config.members.flatMap((member): Member[] => {
+      const { model, weight } = typeof member === "string" ? { model: member, weight: 1 } : member;
+      const route = memberRoute(model);
+      return route ? [{ route, weight }] : [];
+    });
+    const first = members[0]?.route;
+    return first && { ...first, pool: { id, sticky: config.sticky, members } };
+  }
+
+  /** Members are said in full, so their names lead nowhere else. */
+  function memberRoute(name: string): Route | undefined {
+    const provider = providers.find(({ id }) => name.startsWith(`${id}/`));
+    return provider && asServed({ provider, model: name.slice(provider.id.length + 1) });
+  }
+
+  /** An id that several providers serve is meant as their pool where they have one. */
+  function poolOf(routes: readonly Route[]): Route | undefined {
+    if (routes.length < 2) return undefined;
+    for (const id of Object.keys(pools)) {
+      const route = poolRoute(id);
+      const names = route?.pool?.members.map((member) => fullName(member.route)) ?? [];
+      if (routes.every((one) => names.includes(fullName(asServed(one))))) return route;
+    }
+    return undefined;
+  }
+
   function only(found: Route[], name: string): Route | undefined {
     if (found.length < 2) return found[0];
+    const pool = poolOf(found);
+    if (pool) return pool;
     throw new GatewayError(
       "model_ambiguous",
       `The model ${quote(name)} is offered more than once: ask for ${list(found.map(fullName))}.`,
@@ -68,6 +119,7 @@ export function createRouter(options: Options): Router {
     const routes = all();
     const exact =
       routes.find((route) => fullName(route) === name) ??
+      poolRoute(name) ??
       only(
         routes.filter((route) => route.model === name),
         name,
@@ -82,7 +134,7 @@ export function createRouter(options: Options): Router {
     if (short) return { ...short, note: `${quote(name)} is taken for ${fullName(short)}` };
     const open = openProvider(name);
     if (open) return open;
-    const known = [...routes.map(fullName), ...aliases.keys()];
+    const known = [...routes.map(fullName), ...Object.keys(pools), ...aliases.keys()];
     const near = nearest(name, [...known, ...routes.map((route) => route.model)]);
     const hint = near ? ` Did you mean ${quote(near)}?` : known.length > 0 ? ` There is ${list(known.slice(0, 10))}.` : "";
     throw new GatewayError("model_not_found", `The model ${quote(name)} does not exist here.${hint}`, { param: "model" });
@@ -107,29 +159,51 @@ export function createRouter(options: Options): Router {
     }
   };
 
+  function defaultRoute(): Route | undefined {
+    if (options.primary !== undefined) return tryResolve(options.primary);
+    const [first, second] = all();
+    return first && !second ? asServed(first) : undefined;
+  }
+  const defaultFallbacks = (): Route[] => options.fallbacks.flatMap((name) => tryResolve(name) ?? []);
+  const askedName = (route: Route): string => route.pool?.id ?? fullName(route);
+
+  function fallbacksOf(route: Route): readonly Route[] {
+    const name = askedName(route);
+    const own = Object.entries(options.routing?.fallbacks ?? {}).find(([key]) => {
+      if (key === name) return true;
+      const meant = tryResolve(key);
+      return meant !== undefined && askedName(meant) === name;
+    });
+    if (own) return own[1].flatMap((fallback) => tryResolve(fallback) ?? []);
+    if (options.fallbacks.length === 0) return [];
+    const main = defaultRoute();
+    return main && askedName(main) === name ? defaultFallbacks() : [];
+  }
+
+  const listed = (route: Route): ListedModel => {
+    const entry = route.provider.models.find((model) => model.id === route.model);
+    return { ...entry, id: askedName(route), provider: route.pool ? "pool" : route.provider.id };
+  };
+
   return {
     resolve,
     get defaultRoute() {
-      if (options.primary !== undefined) return tryResolve(options.primary);
-      const [first, second] = all();
-      return first && !second ? asServed(first) : undefined;
+      return defaultRoute();
     },
     get fallbacks() {
-      return options.fallbacks.flatMap((name) => tryResolve(name) ?? []);
+      return defaultFallbacks();
     },
-    list: () =>
-      providers.flatMap((provider) =>
-        idsOf(provider).map((id) => ({
-          ...provider.models.find((model) => model.id === id),
-          id: `${provider.id}/${id}`,
-          provider: provider.id,
-        })),
-      ),
+    fallbacksOf,
+    list: () => [
+      ...providers.flatMap((provider) => idsOf(provider).map((model) => listed({ provider, model }))),
+      ...Object.keys(pools).flatMap((id) => {
+        const route = poolRoute(id);
+        return route ? [listed(route)] : [];
+      }),
+    ],
     find(name) {
       const route = tryResolve(name);
-      if (!route) return undefined;
-      const entry = route.provider.models.find((model) => model.id === route.model);
-      return { ...entry, id: fullName(route), provider: route.provider.id };
+      return route && listed(route);
     },
     learn: (providerId, ids) => {
       served.set(providerId, ids);

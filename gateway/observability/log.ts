@@ -21,6 +21,8 @@ export interface LogFields {
   readonly provider?: string;
   readonly model?: string;
   readonly stream?: boolean;
+  /** Upstreams asked. */
+  readonly tries?: number;
   readonly bytes?: number;
   readonly ttft_ms?: number;
   readonly port?: number;

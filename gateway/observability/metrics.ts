@@ -46,6 +46,22 @@ export function createMetrics(version: string) {
     llmActive: gauge("openclaw_llm_requests_active", "Calls of models under way", ["provider"]),
     cancellations: counter("openclaw_llm_cancellations_total", "Calls given up because the client left", ["provider"]),
     failovers: counter("openclaw_model_failover_total", "Calls that went on to another upstream", ["reason"]),
+    tries: histogram("openclaw_llm_tries", "Upstreams asked for one answer", [1, 2, 3, 4, 6, 8]),
+    interToken: histogram(
+      "openclaw_llm_inter_token_seconds",
+      "Mean time between two pieces of a stream, one value a stream",
+      fine,
+      ["provider", "model"],
+    ),
+    breakerState: gauge("openclaw_upstream_breaker_state", "0 closed, 1 half-open, 2 open; as of its last call", [
+      "provider",
+      "model",
+    ]),
+    breakerOpened: counter("openclaw_upstream_breaker_opened_total", "Times that an upstream was left alone, by reason", [
+      "provider",
+      "model",
+      "reason",
+    ]),
     upstreamUp: gauge("openclaw_upstream_up", "1 when the provider answered the last look at it", ["provider"]),
     configReloads: counter("openclaw_config_reloads_total", "Changes of the config, by what came of them", ["result"]),
     configGeneration: gauge("openclaw_config_generation", "Grows with each config that was applied"),

@@ -31,7 +31,9 @@ export function registerHealth(server: FastifyInstance, context: GatewayContext)
     if (health.list().some((provider) => provider.state !== "up")) await health.check();
     const main = router.defaultRoute;
     const chain = main
-      ? [main, ...router.fallbacks]
+      ? [main, ...router.fallbacksOf(main)].flatMap(
+          ({ pool, ...route }) => pool?.members.map((member) => member.route) ?? [route],
+        )
       : router.list().length > 0
         ? context.runtime().providers.map((provider) => ({ provider, model: "*" }))
         : [];
@@ -95,5 +97,6 @@ function detail(context: GatewayContext) {
       lastReload: context.reloadState() ?? null,
     },
     providers: runtime.health.list(),
+    upstreams: context.upstreams.list(),
   };
 }

@@ -1,0 +1,122 @@
+// A circuit breaker: after failures in a row an upstream is left alone for a while, then one call at a time tries it again.
+import type { ErrorCode } from "../errors.ts";
+
+export interface BreakerSettings {
+  /** Failures in a row that open it. */
+  readonly failures: number;
+  /** How long it stays open first; doubled each time a trial fails, up to `maxOpenMs`. */
+  readonly openMs: number;
+  readonly maxOpenMs: number;
+}
+
+export type BreakerState = "closed" | "open" | "half-open";
+
+export interface Permit {
+  /** The answer has begun: enough for others to come back, but only the end of it counts as a success. */
+  answered(): void;
+  succeeded(): void;
+  /** `retryAfterMs` is the upstream's own wish, which opens the breaker at once. */
+  failed(reason: ErrorCode, retryAfterMs?: number): void;
+  /** The call says nothing about the upstream: the client left. */
+  neither(): void;
+}
+
+export interface Breaker {
+  /** Half-open: the pause is over, and the next call is the trial. */
+  readonly state: BreakerState;
+  readonly failures: number;
+  readonly reason: ErrorCode | undefined;
+  /** 0: a call may go now. While a trial is under way the others wait: they get Infinity. */
+  waitMs(): number;
+  /** A call begins; in a half-open breaker it is the trial. It ends with exactly one of what it is given. */
+  begin(): Permit;
+  /** Something else says that the upstream is back: the next call may try at once. */
+  hint(): void;
+}
+
+export function createBreaker(
+  settings: () => BreakerSettings,
+  now: () => number,
+  onOpen: (reason: ErrorCode) => void,
+): Breaker {
+  let failures = 0;
+  /** How often it opened without a success between. */
+  let openings = 0;
+  let openUntil = 0;
+  let trials = 0;
+  let asked = false;
+  let reason: ErrorCode | undefined;
+
+  const isOpen = (): boolean => openings > 0;
+
+  function open(why: ErrorCode, forMs: number): void {
+    openings += 1;
+    openUntil = now() + forMs;
+    onOpen(why);
+  }
+
+  function failed(why: ErrorCode, retryAfterMs: number | undefined): void {
+    failures += 1;
+    reason = why;
+    const { failures: limit, openMs, maxOpenMs } = settings();
+    if (retryAfterMs !== undefined) {
+      asked = true;
+      open(why, Math.min(retryAfterMs, maxOpenMs));
+      return;
+    }
+    // Calls that began before it opened do not make its pause longer.
+    if (isOpen() && now() < openUntil) return;
+    if (isOpen() || failures >= limit) open(why, Math.min(maxOpenMs, openMs * 2 ** openings));
+  }
+
+  return {
+    get state() {
+      if (!isOpen()) return "closed";
+      return now() < openUntil ? "open" : "half-open";
+    },
+    get failures() {
+      return failures;
+    },
+    get reason() {
+      return reason;
+    },
+    waitMs() {
+      if (!isOpen()) return 0;
+      const left = openUntil - now();
+      if (left > 0) return left;
+      return trials > 0 ? Number.POSITIVE_INFINITY : 0;
+    },
+    begin() {
+      let trial = isOpen();
+      if (trial) trials += 1;
+      const ended = (): void => {
+        if (trial) trials -= 1;
+        trial = false;
+      };
+      return {
+        answered() {
+          if (!trial) return;
+          ended();
+          openings = 0;
+          asked = false;
+          failures = settings().failures - 1;
+        },
+        succeeded() {
+          ended();
+          failures = 0;
+          openings = 0;
+          asked = false;
+          reason = undefined;
+        },
+        failed(why, retryAfterMs) {
+          ended();
+          failed(why, retryAfterMs);
+        },
+        neither: ended,
+      };
+    },
+    hint() {
+      if (isOpen() && !asked) openUntil = Math.min(openUntil, now());
+    },
+  };
+}

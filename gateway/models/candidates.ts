@@ -1,0 +1,130 @@
+// Which upstream is asked next for one request: the model's own, the least loaded of a pool, then the fallbacks; what is broken is skipped.
+import type { Health } from "./health.ts";
+import type { Member, Pool, Route } from "./router.ts";
+import type { Upstreams } from "./upstreams.ts";
+
+/** What ties requests to one upstream of a pool. */
+export interface Affinity {
+  readonly sessionKey: string | undefined;
+  /** The beginning of the conversation; computed only where a pool asks for it. */
+  prompt(): string | undefined;
+}
+
+export interface Candidates {
+  /** Undefined: no other upstream may be asked. Each is given once. */
+  next(): Route | undefined;
+  /** Until one of them may be asked again. */
+  waitMs(): number;
+}
+
+interface Deps {
+  readonly upstreams: Upstreams;
+  readonly health: Pick<Health, "of">;
+  readonly balancer: Balancer;
+  readonly lastResort: boolean;
+}
+
+export function createCandidates(route: Route, fallbacks: readonly Route[], affinity: Affinity, deps: Deps): Candidates {
+  const { upstreams, health, balancer } = deps;
+  const groups = [route, ...fallbacks].map(({ pool, ...own }) => ({
+    pool,
+    members: pool?.members ?? [{ route: own, weight: 1 }],
+  }));
+  const given = new Set<string>();
+  const isLeft = ({ route: { provider, model } }: Member): boolean => !given.has(`${provider.id}/${model}`);
+
+  function give({ route: chosen }: Member, note: string | undefined): Route {
+    given.add(`${chosen.provider.id}/${chosen.model}`);
+    return note === undefined ? chosen : { ...chosen, note };
+  }
+
+  function pick(isOpen: (member: Member) => boolean): Route | undefined {
+    for (const { pool, members } of groups) {
+      const open = members.filter((member) => isLeft(member) && isOpen(member));
+      const chosen = pool && open.length > 1 ? balancer.choose(pool, open, affinity) : open[0];
+      if (chosen) return give(chosen, members === groups[0]?.members ? route.note : undefined);
+    }
+    return undefined;
+  }
+
+  const mayGo = (member: Member): boolean => upstreams.waitMs(member.route) === 0;
+  const isUp = (member: Member): boolean => health.of(member.route.provider.id).state !== "down";
+  const waitMs = (): number =>
+    Math.min(...groups.flatMap(({ members }) => members.map((member) => upstreams.waitMs(member.route))));
+
+  return {
+    next() {
+      const found = pick((member) => mayGo(member) && isUp(member)) ?? pick(mayGo);
+      if (found || given.size > 0 || !deps.lastResort) return found;
+      const soonest = waitMs();
+      return pick((member) => upstreams.waitMs(member.route) <= soonest);
+    },
+    waitMs,
+  };
+}
+
+export interface Balancer {
+  choose(pool: Pool, open: readonly Member[], affinity: Affinity): Member | undefined;
+}
+
+/** A tied request leaves a member that has this much more to do than the others on average. */
+const stickyLoadFactor = 1.25;
+
+export function createBalancer(upstreams: Pick<Upstreams, "active">): Balancer {
+  /** Virtual time of each member: who had less of its share goes first among the equally loaded. */
+  const passes = new Map<string, number>();
+
+  return {
+    choose(pool, open, affinity) {
+      const key =
+        pool.sticky === "none"
+          ? undefined
+          : (affinity.sessionKey ?? (pool.sticky === "prompt" ? affinity.prompt() : undefined));
+      const load = ({ route, weight }: Member): number => (upstreams.active(route) + 1) / weight;
+      if (key !== undefined) {
+        const tied = highest(open, (member) => affinityScore(key, member));
+        const total = open.reduce((sum, { route }) => sum + upstreams.active(route), 0) + 1;
+        const weights = open.reduce((sum, { weight }) => sum + weight, 0);
+        if (tied && load(tied) <= Math.max(1, (stickyLoadFactor * total) / weights) + 1 / tied.weight) return tied;
+      }
+      const least = Math.min(...open.map(load));
+      const passOf = ({ route }: Member): number => passes.get(`${pool.id}\0${route.provider.id}/${route.model}`) ?? 0;
+      const chosen = highest(
+        open.filter((member) => load(member) === least),
+        (member) => -passOf(member),
+      );
+      if (!chosen) return undefined;
+      // One that was away does not catch up on what it missed.
+      const floor = passes.get(pool.id) ?? 0;
+      const pass = Math.max(floor, passOf(chosen));
+      passes.set(pool.id, pass);
+      passes.set(`${pool.id}\0${chosen.route.provider.id}/${chosen.route.model}`, pass + 1 / chosen.weight);
+      return chosen;
+    },
+  };
+}
+
+/** Rendezvous hashing: when a member goes, only what was tied to it moves. */
+function affinityScore(key: string, { route, weight }: Member): number {
+  const uniform = (hash(`${route.provider.id}/${route.model}\0${key}`) + 0.5) / 2 ** 32;
+  return -weight / Math.log(uniform);
+}
+
+/** FNV-1a, with a last mix so that near texts end up far apart. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
+  value = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35);
+  return (value ^ (value >>> 16)) >>> 0;
+}
+
+function highest(members: readonly Member[], score: (member: Member) => number): Member | undefined {
+  let best: Member | undefined;
+  let bestScore = Number.NEGATIVE_INFINITY;
+  for (const member of members) {
+    const value = score(member);
+    if (value > bestScore) [best, bestScore] = [member, value];
+  }
+  return best;
+}

@@ -1,0 +1,131 @@
+// What is known of each upstream ("provider/model") beyond a reload: calls under way, and its breaker.
+import { type ErrorCode, errorTable, type GatewayError } from "../errors.ts";
+import type { Metrics } from "../observability/metrics.ts";
+import { type Breaker, type BreakerSettings, type BreakerState, createBreaker } from "./breaker.ts";
+import type { Route } from "./router.ts";
+
+export interface UpstreamState {
+  readonly upstream: string;
+  readonly breaker: BreakerState;
+  readonly failures: number;
+  readonly active: number;
+  readonly reason?: ErrorCode;
+  readonly openForMs?: number;
+}
+
+export interface CallUnderWay {
+  /** The first bytes are here. */
+  answered(): void;
+  /** Once. */
+  end(outcome: "ok" | "cancelled" | GatewayError): void;
+}
+
+export interface Upstreams {
+  /** Calls under way. */
+  active(route: Route): number;
+  /** 0: may be asked now. */
+  waitMs(route: Route): number;
+  /** A call begins; what is returned ends it. */
+  begin(route: Route): CallUnderWay;
+  /** A provider answered a look at it: upstreams of it that could not be reached may be tried at once. */
+  answered(providerId: string): void;
+  /** Those with calls under way or failures. */
+  list(): readonly UpstreamState[];
+  configure(settings: BreakerSettings): void;
+}
+
+interface Entry {
+  readonly provider: string;
+  readonly breaker: Breaker;
+  active: number;
+}
+
+/** `now` gives milliseconds that never go back. */
+export function createUpstreams(
+  initial: BreakerSettings,
+  metrics: Pick<Metrics, "breakerState" | "breakerOpened">,
+  onOpen: (upstream: string, reason: ErrorCode) => void = () => {},
+  now: () => number = () => performance.now(),
+): Upstreams {
+  let settings = initial;
+  const entries = new Map<string, Entry>();
+  const keyOf = ({ provider, model }: Route): string => `${provider.id}/${model}`;
+
+  function entryOf(route: Route): Entry {
+    const key = keyOf(route);
+    const found = entries.get(key);
+    if (found) return found;
+    const breaker = createBreaker(
+      () => settings,
+      now,
+      (reason) => {
+        metrics.breakerOpened.add(1, route.provider.id, route.model, reason);
+        onOpen(key, reason);
+      },
+    );
+    const made: Entry = { provider: route.provider.id, breaker, active: 0 };
+    entries.set(key, made);
+    return made;
+  }
+
+  return {
+    active: (route) => entries.get(keyOf(route))?.active ?? 0,
+    waitMs: (route) => entries.get(keyOf(route))?.breaker.waitMs() ?? 0,
+    begin(route) {
+      const entry = entryOf(route);
+      const permit = entry.breaker.begin();
+      entry.active += 1;
+      /** The state before is that of the last figure: time alone turns open into half-open. */
+      const show = (before: BreakerState): void => {
+        const { state } = entry.breaker;
+        if (state !== before || state !== "closed")
+          metrics.breakerState.set(stateNumbers[state], route.provider.id, route.model);
+      };
+      show("closed");
+      return {
+        answered() {
+          const before = entry.breaker.state;
+          permit.answered();
+          show(before);
+        },
+        end(outcome) {
+          entry.active -= 1;
+          const before = entry.breaker.state;
+          if (outcome === "cancelled") permit.neither();
+          else if (outcome === "ok" || !isUpstreamsFault(outcome)) permit.succeeded();
+          else permit.failed(outcome.code, retryAfterMs(outcome.retryAfter));
+          show(before);
+          // Clients may choose names freely: only what has something to tell is kept.
+          if (entry.active === 0 && entry.breaker.failures === 0) entries.delete(keyOf(route));
+        },
+      };
+    },
+    answered(providerId) {
+      for (const { provider, breaker } of entries.values()) {
+        if (provider === providerId && breaker.reason === "upstream_unreachable") breaker.hint();
+      }
+    },
+    list: () =>
+      [...entries].map(([upstream, { breaker, active }]) => {
+        const openForMs = breaker.state === "open" ? { openForMs: Math.round(breaker.waitMs()) } : {};
+        const reason = breaker.reason === undefined ? {} : { reason: breaker.reason };
+        return { upstream, breaker: breaker.state, failures: breaker.failures, active, ...reason, ...openForMs };
+      }),
+    configure(next) {
+      settings = next;
+    },
+  };
+}
+
+export const stateNumbers: Readonly<Record<BreakerState, number>> = { closed: 0, "half-open": 1, open: 2 };
+
+/** A refused request is the request's fault, and what failed inside the gateway its own: both say that the upstream is not ill. */
+const isUpstreamsFault = (error: GatewayError): boolean => errorTable[error.code].tryNext;
+
+/** RFC 9110 10.2.3: seconds, or a date. */
+export function retryAfterMs(text: string | undefined, nowMs: number = Date.now()): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\s*\d+(\.\d+)?\s*$/.test(text)) return Number(text) * 1000;
+  const date = Date.parse(text);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
+}
