@@ -94,7 +94,7 @@ function readOr(file: string): string {
   }
 }
 
-test("secrets stay secret: set, deployed, previewed, shown, after failures and after a crash", async () => {
+test("secrets stay secret: set, deployed, previewed, shown, after failures and after a crash", async (t) => {
   place = makeClone("secrets");
   const { base, home, directory, stackFile } = place;
   const operate = place.operate;
@@ -120,6 +120,7 @@ test("secrets stay secret: set, deployed, previewed, shown, after failures and a
     assert.equal(set.code, 0, set.text);
   }
   const watch = watchProcesses();
+  t.after(() => watch.stop());
   const up = note("up", await place.npm(["run", "up"]));
   assert.equal(up.code, 0, up.text);
   secrets.set("the random token", (await operate(["token"])).stdout.trim());
