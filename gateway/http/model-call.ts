@@ -38,6 +38,7 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
       stream: asked.stream,
       requestId: request.id,
       traceparent: typeof request.headers.traceparent === "string" ? request.headers.traceparent : undefined,
+      apiHeaders: apiHeaders(request),
     });
     const fields = Object.assign(request.accessFields, {
       provider: route.provider.id,

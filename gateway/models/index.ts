@@ -1,9 +1,11 @@
 // The table of provider kinds: the config's `api`, its type and the dispatch come from here.
+import { anthropicMessages } from "./providers/anthropic-messages.ts";
 import { demo } from "./providers/demo.ts";
 import { openaiCompletions } from "./providers/openai-completions.ts";
 
 export const providerKinds = {
   "openai-completions": openaiCompletions,
+  "anthropic-messages": anthropicMessages,
   demo,
 } as const;
 

@@ -16,9 +16,18 @@ export interface ModelCall {
   readonly stream: boolean;
   readonly requestId: string;
   readonly traceparent: string | undefined;
+  /** Headers of the client that belong to its API; sent on to a provider that speaks the same one. */
+  readonly apiHeaders?: Readonly<Record<string, string>>;
 }
 
-export type ClientApi = "chat-completions";
+export type ClientApi =
+  | "chat-completions"
+  | "responses"
+  | "messages"
+  | "count-tokens"
+  | "embeddings"
+  | "completions"
+  | "rerank";
 
 /**
  * Receives the answer. After `end` or `fail` nothing more is called, and after `CallHandle.abort` nothing at all.
@@ -42,6 +51,7 @@ export interface Provider {
   readonly id: string;
   readonly kind: string;
   readonly models: readonly ModelEntry[];
+  /** The APIs that pass as bytes; all others are translated. */
   readonly apis: readonly ClientApi[];
   call(call: ModelCall, sink: CallSink): CallHandle;
   /** Ids that the upstream serves now. Rejects with a GatewayError when it does not answer. */

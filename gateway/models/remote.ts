@@ -15,7 +15,7 @@ interface RemoteSettings {
 
 export interface Remote {
   /** `path` is under baseUrl; `headers` come on top of the provider's own. */
-  send(path: string, body: Buffer, call: ModelCall, sink: CallSink, headers?: Record<string, string>): CallHandle;
+  send(path: string, body: Buffer, call: ModelCall, sink: CallSink, headers?: Readonly<Record<string, string>>): CallHandle;
   /** The list at `path`, as `read` understands its JSON. Rejects with a GatewayError when nobody answers. */
   list(path: string, read: (json: unknown) => readonly string[], timeoutMs: number): Promise<readonly string[]>;
   close(): Promise<void>;
@@ -31,6 +31,7 @@ export async function openRemote(
   settings: RemoteSettings,
   deps: ProviderDeps,
   keyHeaders: KeyHeaders = bearerKey,
+  fixedHeaders: Readonly<Record<string, string>> = {},
 ): Promise<Remote> {
   const base = new URL(settings.baseUrl);
   const folder = base.pathname.replace(/\/$/, "");
@@ -38,6 +39,7 @@ export async function openRemote(
   const connections = await deps.openConnections(timeouts.connectMs);
   const ownHeaders = (): Record<string, string> => ({
     "user-agent": `openclaw-stack/${deps.version}`,
+    ...fixedHeaders,
     ...(settings.apiKey === undefined ? {} : keyHeaders(deps.secret(settings.apiKey))),
     ...Object.fromEntries(Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), deps.secret(value)])),
   });
@@ -53,8 +55,8 @@ export async function openRemote(
           headers: {
             "content-type": "application/json",
             accept: call.stream ? "text/event-stream" : "application/json",
-            ...headers,
             ...ownHeaders(),
+            ...headers,
             "x-request-id": call.requestId,
             ...(call.traceparent ? { traceparent: call.traceparent } : {}),
           },

@@ -4,6 +4,8 @@ import { z } from "zod";
 import { remoteOptions } from "../options.ts";
 import type { Provider, ProviderKind } from "../provider.ts";
 import { openRemote, readModelList } from "../remote.ts";
+import { callAs } from "../translate/call-as.ts";
+import { chatUpstream } from "../translate/forms.ts";
 
 const options = z.strictObject({ api: z.literal("openai-completions"), ...remoteOptions });
 
@@ -16,7 +18,14 @@ export const openaiCompletions = {
       kind: settings.api,
       models: settings.models,
       apis: ["chat-completions"],
-      call: (call, sink) => remote.send("/chat/completions", call.body, call, sink),
+      call: callAs({
+        provider: id,
+        models: settings.models,
+        native: { "chat-completions": "/chat/completions" },
+        upstream: chatUpstream,
+        path: "/chat/completions",
+        send: remote.send,
+      }),
       listServed: (timeoutMs) => remote.list("/models", readModelList, timeoutMs),
       close: () => remote.close(),
     };

@@ -1,0 +1,42 @@
+// How a provider kind takes calls of every client API: its own as bytes, the others through the neutral form.
+import { GatewayError } from "../../errors.ts";
+import type { CallHandle, CallSink, ClientApi, ModelCall, ModelEntry } from "../provider.ts";
+import { countTokens } from "./count-tokens.ts";
+import { clientForms } from "./forms.ts";
+import type { UpstreamForm } from "./neutral.ts";
+import { noCall, translatedCall } from "./translated.ts";
+
+interface Speech {
+  readonly provider: string;
+  readonly models: readonly ModelEntry[];
+  /** APIs that pass as bytes, with their paths. */
+  readonly native: { readonly [api in ClientApi]?: string };
+  /** The API that all others are translated to, and its path. */
+  readonly upstream: UpstreamForm;
+  readonly path: string;
+  send(path: string, body: Buffer, call: ModelCall, sink: CallSink, headers?: Readonly<Record<string, string>>): CallHandle;
+}
+
+export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => CallHandle {
+  const { provider, models, native, upstream, path, send } = speech;
+  return (call, sink) => {
+    const own = native[call.api];
+    if (own !== undefined) return send(own, call.body, call, sink, call.apiHeaders);
+    if (call.api === "count-tokens") return countTokens(call, sink);
+    const client = clientForms[call.api];
+    if (!client) {
+      const text = `The provider ${provider} of this model does not offer ${call.api}: ask a model of another provider.`;
+      sink.fail(new GatewayError("invalid_request", text, { param: "model" }));
+      return noCall;
+    }
+    const { maxTokens } = models.find((model) => model.id === call.model) ?? {};
+    return translatedCall({
+      call,
+      sink,
+      client,
+      upstream,
+      target: { model: call.model, maxTokens },
+      send: (body, inner) => send(path, body, call, inner),
+    });
+  };
+}
