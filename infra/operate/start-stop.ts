@@ -12,7 +12,12 @@ export async function startGateway(args: string[]): Promise<number> {
 }
 
 export async function stopGateway(args: string[]): Promise<number> {
-  const { code, output } = await control(findWorkplace(args), "stop");
+  const workplace = findWorkplace(args);
+  if ((await gatewayStatus(workplace)).phase === "absent") {
+    console.log("Nothing is deployed here, so nothing runs.");
+    return 0;
+  }
+  const { code, output } = await control(workplace, "stop");
   if (code !== 0) console.error(`error: ${output}`);
   else console.log(`${output}. It starts again with: npm run start`);
   return code;
