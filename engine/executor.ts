@@ -111,6 +111,8 @@ export function createExecutor(options: ExecutorOptions, deps: ExecutorDeps): Ex
       for (const [index, step] of chain.entries()) {
         if (halted) return;
         const error = await execute(step);
+        // What became of the step nobody knows: that it was begun stays in the state.
+        if (deps.terminated()) return;
         if (!error) continue;
         fail(error, step, chain.slice(index + 1));
         return;
@@ -150,7 +152,7 @@ export function createExecutor(options: ExecutorOptions, deps: ExecutorDeps): Ex
     } catch (error) {
       failure = error instanceof Error ? error : new Error(String(error));
     }
-    if (deps.terminated()) return failure ?? new Error("terminated");
+    if (deps.terminated()) return failure;
     if (kept) keepResult(step, failure === undefined);
     if (failure) reportFailure(step, failure);
     else reportSuccess(step);

@@ -13,14 +13,15 @@ import { EngineError } from "./errors.ts";
 
 /**
  * Starts the program and, beside it, a reader of descriptor 3: the engine holds the other end, so when the engine is gone,
- * however it ended, the reader sees the end of the pipe and kills the whole group. A program that is busy cannot prevent it.
+ * however it ended, the reader sees the end of the pipe and kills the whole group. A program that is busy cannot prevent it,
+ * nor one that does not heed SIGTERM, which the whole group gets when the engine ends it.
  * What the shell itself has to say about processes that ended ("Terminated") is nobody's output.
  */
 const guardedStart = `
 trap : TERM
 "$@" 3<&- </dev/null &
 program=$!
-{ read -r _; kill -KILL 0; } <&3 3<&- >/dev/null 2>&1 &
+{ trap '' TERM; read -r _; kill -KILL 0; } <&3 3<&- >/dev/null 2>&1 &
 guard=$!
 exec 3<&- >/dev/null 2>&1
 wait $program; code=$?

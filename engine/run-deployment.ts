@@ -17,6 +17,7 @@ import { makeUrn, parseUrn, stackType, type Urn } from "./resource.ts";
 import type { HookRunner, ProgramOutcome, RegistrationSink, Source, StartSource } from "./source.ts";
 import { createStateKeeper } from "./state-keeper.ts";
 import type { Step } from "./steps.ts";
+import { untilTerminated } from "./termination.ts";
 import type { PropertyMap } from "./values.ts";
 
 export const createRunDeployment =
@@ -264,11 +265,11 @@ async function deploy(startSource: StartSource, options: DeploymentOptions, deps
   if (stop.aborted) onStop();
   try {
     await Promise.race([run(), terminated.promise]);
-    if (terminate.aborted) await source?.cancel();
   } finally {
     stop.removeEventListener("abort", onStop);
     terminate.removeEventListener("abort", onTerminate);
-    await registry.close();
+    const closed = terminate.aborted ? Promise.allSettled([source?.cancel(), registry.close()]) : registry.close();
+    await untilTerminated(closed, terminate);
   }
   maybeCorrupt ||= executor?.maybeCorrupt() ?? false;
   const durationSeconds = Math.round((now().getTime() - started) / 1000);

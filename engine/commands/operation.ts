@@ -16,6 +16,7 @@ import {
   type Update,
   type Workspace,
 } from "../stack.ts";
+import { untilTerminated } from "../termination.ts";
 import { approve } from "./approve.ts";
 import type { CommandContext } from "./context.ts";
 import { listenForInterrupts } from "./interrupts.ts";
@@ -141,7 +142,10 @@ async function deploy(
   };
   const stopTicking = startTicking(display);
   const interrupts = listenForInterrupts((text) => display.notice(text));
-  const providers = createLateProviders({ programDirectory: workspace.project.programDirectory });
+  const providers = createLateProviders({
+    programDirectory: workspace.project.programDirectory,
+    project: workspace.project.name,
+  });
   try {
     const result = await engine.runDeployment(options, {
       snapshot: stack.snapshot,
@@ -161,9 +165,9 @@ async function deploy(
     return { result, events };
   } finally {
     stopTicking();
-    interrupts.close();
     display.close();
-    await providers.host.close();
+    await untilTerminated(providers.host.close(), interrupts.terminate);
+    interrupts.close();
   }
 }
 

@@ -13,6 +13,8 @@ export interface CommandResult {
 export interface CommandLine {
   run(args: string[], options?: RunOptions): Promise<CommandResult>;
   backend: string;
+  /** What the commands find in their environment. */
+  env: { [name: string]: string };
 }
 
 export interface RunOptions {
@@ -37,6 +39,7 @@ export function createCommandLine(root: string, passphrase: string): CommandLine
   };
   return {
     backend,
+    env: base,
     run: (args, options = {}) =>
       new Promise((resolve, reject) => {
         const child = spawn(process.execPath, [main, ...args], {

@@ -35,6 +35,11 @@ class Files implements provider.Provider {
       console.error("out of paper");
       process.exit(9);
     }
+    // Nobody can interrupt it: the engine's Cancel is answered, but heeded by no one.
+    if (inputs.content === "wait") {
+      fs.writeFileSync(inputs.path + ".waits", "");
+      while (!fs.existsSync(inputs.path + ".go")) await new Promise((resolve) => setTimeout(resolve, 10));
+    }
     if (inputs.content === "fail") throw new Error("the disk is full");
     fs.writeFileSync(inputs.path, inputs.content);
     return { id: inputs.path, outs: { ...inputs, size: inputs.content.length, pid: process.pid, project: process.env.PULUMI_PROJECT ?? "" } };
