@@ -44,15 +44,7 @@ export function makeClone(name: string, modules: "link" | "none" = "link"): Loca
   const directory = join(base, name);
   const home = join(base, "home");
   mkdirSync(home, { recursive: true });
-  const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
-    cwd: root,
-    encoding: "utf8",
-  });
-  for (const file of files.split("\0").filter((path) => path && !path.startsWith("test/fixtures/"))) {
-    mkdirSync(dirname(join(directory, file)), { recursive: true });
-    // A file that is listed may have been removed since.
-    cpSync(join(root, file), join(directory, file), { force: true, errorOnExist: false, recursive: false });
-  }
+  copyRepository(directory);
   if (modules === "link") symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
   const environment = cleanEnvironment(home);
   const execute = (command: string, args: string[], options: RunOptions = {}): Promise<Outcome> =>
@@ -82,6 +74,19 @@ export function makeClone(name: string, modules: "link" | "none" = "link"): Loca
       rmSync(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
     },
   };
+}
+
+/** The repository's files as they are now, without those that git ignores and without the recordings. */
+export function copyRepository(directory: string): void {
+  const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  for (const file of files.split("\0").filter((path) => path && !path.startsWith("test/fixtures/"))) {
+    mkdirSync(dirname(join(directory, file)), { recursive: true });
+    // A file that is listed may have been removed since.
+    cpSync(join(root, file), join(directory, file), { force: true, errorOnExist: false, recursive: false });
+  }
 }
 
 /** Processes that work in a folder, or were started with a path in it. */

@@ -1,0 +1,75 @@
+/** The files of a small Debian that boots systemd, made once into the user's cache; tests take copies of it. */
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+const suite = "bookworm";
+const packages = [
+  "systemd",
+  "systemd-sysv",
+  "dbus",
+  "libpam-systemd",
+  "polkitd",
+  "openssh-server",
+  "sudo",
+  "iproute2",
+  "procps",
+  "curl",
+  "ca-certificates",
+];
+/** To be counted up when something below changes what is built. */
+const version = 1;
+const folder = join(homedir(), `.cache/openclaw-stack/debian-${suite}-${version}`);
+
+/** The folder that holds the root; nobody may write there. About a minute and 400 MB on the first call. */
+export async function debianRoot(): Promise<string> {
+  const root = join(folder, "root");
+  if (existsSync(join(folder, "complete"))) return root;
+  const building = `${folder}.building-${process.pid}`;
+  console.error(`building a Debian ${suite} that boots systemd in ${folder}, once: about 400 MB, about a minute`);
+  const began = Date.now();
+  mkdirSync(building, { recursive: true });
+  try {
+    const made = join(building, "root");
+    await debootstrap(["--variant=minbase", `--include=${packages.join(",")}`, suite, made, ...mirror()]);
+    rmSync(join(made, "var/cache/apt/archives"), { recursive: true, force: true });
+    // Nobody is asked for a time zone, a root password or a network when it boots.
+    rmSync(join(made, "etc/systemd/system/multi-user.target.wants/systemd-networkd.service"), { force: true });
+    writeFileSync(join(building, "complete"), `${packages.join("\n")}\n`);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(building, folder);
+  } catch (error) {
+    rmSync(building, { recursive: true, force: true });
+    throw error;
+  }
+  console.error(`built in ${Math.round((Date.now() - began) / 1000)} s`);
+  return root;
+}
+
+/** On Debian the packages come from where this machine's own come from; elsewhere debootstrap knows a place. */
+function mirror(): string[] {
+  if (!/^ID=debian$/m.test(readFileSync("/etc/os-release", "utf8"))) return [];
+  const format = ["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"];
+  const lines = execFileSync("apt-get", format, { encoding: "utf8" }).split("\n");
+  const line = lines.find((line) => line.endsWith(` ${suite} main`));
+  return line ? [line.slice(0, line.indexOf(" "))] : [];
+}
+
+function debootstrap(args: string[]): Promise<void> {
+  const child = spawn("debootstrap", args, { stdio: ["ignore", "pipe", "pipe"] });
+  let last = "";
+  let shown = Date.now();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      last = (last + text).slice(-2000);
+      if (Date.now() - shown < 5000) return;
+      shown = Date.now();
+      console.error(`  ${last.trimEnd().split("\n").at(-1)?.slice(0, 100)}`);
+    });
+  }
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => (code === 0 ? resolve() : reject(new Error(`debootstrap ended with ${code}:\n${last}`))));
+  });
+}
