@@ -169,7 +169,7 @@ async function applyDelete(step: Step, old: Cell, context: ApplyContext): Promis
   await runAfterHook("afterDelete", hooksOfState(state, "AfterDelete"), step, context);
 }
 
-export function protectedText(urn: Urn): string {
+function protectedText(urn: Urn): string {
   return (
     `resource "${urn}" cannot be deleted\n` +
     "because it is protected. To unprotect the resource, either remove the `protect` flag from the resource in your Pulumi " +

@@ -1,6 +1,6 @@
 /**
  * One deployment: what goes into a preview, update, refresh or destroy, and what comes out. Only the shapes are here;
- * apply.ts runs it.
+ * run-deployment.ts runs it.
  */
 import type { EmitEvent, StepOp } from "./events.ts";
 import type { ProviderHost } from "./providers/provider.ts";

@@ -24,7 +24,7 @@ export async function writeDurably(path: string, content: string | Uint8Array, m
   await syncFolder(folder);
 }
 
-export async function syncFolder(folder: string): Promise<void> {
+async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
     await handle.sync();

@@ -2,6 +2,10 @@
 import { enableCompileCache } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+
+// A quarter less memory with many resources, for the same time: the heap's young part stays as small as it begins.
+setFlagsFromString("--semi-space-growth-factor=1");
 
 // Half a second less at each start. Before all other modules, which is why they are imported below.
 if (!process.env.NODE_COMPILE_CACHE && !process.env.NODE_DISABLE_COMPILE_CACHE) {

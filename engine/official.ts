@@ -1,7 +1,7 @@
 /** Finds the official Pulumi CLI and the plug-ins that a stack needs, says which engine runs and why, and hands over. */
 import { spawn } from "node:child_process";
 import { constants } from "node:fs";
-import { access, readdir, readFile } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { EngineError } from "./errors.ts";
@@ -30,7 +30,7 @@ export interface EngineChoice {
 const oldestVersion = "3.200.0";
 
 /** Only what runs: a file of that name that is not executable is not the CLI. */
-export async function findExecutable(name: string, env: Env): Promise<string | undefined> {
+async function findExecutable(name: string, env: Env): Promise<string | undefined> {
   const folders = [
     ...(env.PATH ?? "").split(delimiter),
     join(pulumiHome(env), "bin"),
@@ -125,7 +125,7 @@ async function nearest(
 }
 
 /** What the program's packages say they need, in the `pulumi` part of their package.json. */
-export async function pluginsOfProgram(programDirectory: string): Promise<NeededPlugin[]> {
+async function pluginsOfProgram(programDirectory: string): Promise<NeededPlugin[]> {
   const own = await nearest(programDirectory, "package.json");
   if (!own) return [];
   const names = Object.keys(record(own.content.dependencies));
@@ -139,7 +139,7 @@ export async function pluginsOfProgram(programDirectory: string): Promise<Needed
 }
 
 /** What the providers in a state were made with. */
-export function pluginsOfState(resources: { [key: string]: unknown }[]): NeededPlugin[] {
+function pluginsOfState(resources: { [key: string]: unknown }[]): NeededPlugin[] {
   return resources.flatMap(({ type, inputs }) => {
     const [, name] = /^pulumi:providers:([^:]+)$/.exec(textOf(type) ?? "") ?? [];
     return name === undefined ? [] : [{ name, version: textOf(record(inputs).version)?.replace(/^v/, "") }];
@@ -147,33 +147,21 @@ export function pluginsOfState(resources: { [key: string]: unknown }[]): NeededP
 }
 
 /** Those that are not installed, each once, as `name version`. */
-export async function missingPlugins(needed: NeededPlugin[], env: Env): Promise<string[]> {
-  const folder = join(pulumiHome(env), "plugins");
-  const there: string[] = await readdir(folder).catch(() => []);
-  const missing = new Set<string>();
-  for (const { name, version } of needed) {
-    const binary = `pulumi-resource-${name}`;
-    const wanted = `resource-${name}-v${version ?? ""}`;
-    const installed = there.filter((entry) => (version === undefined ? entry.startsWith(wanted) : entry === wanted));
-    const whole = installed.filter(
-      (entry) => !entry.endsWith(".partial") && !entry.endsWith(".lock") && !there.includes(`${entry}.partial`),
-    );
-    const runs = await Promise.all(whole.map((entry) => canRun(join(folder, entry, binary))));
-    if (!runs.includes(true) && (await findExecutable(binary, { PATH: env.PATH })) === undefined) {
-      missing.add(version === undefined ? name : `${name} ${version}`);
-    }
-  }
-  return [...missing];
+async function missingPlugins(needed: NeededPlugin[], env: Env): Promise<string[]> {
+  const { isInstalled } = await import("./plugin-files.ts");
+  const missing = needed.filter(({ name, version }) => !isInstalled(name, version, env));
+  return [...new Set(missing.map(({ name, version }) => (version === undefined ? name : `${name} ${version}`)))];
 }
 
 /** Also what the stack's state needs: another version, or a package that the program does not use any more. */
 async function neededPlugins(cwd: string, env: Env, stackName: string | undefined): Promise<NeededPlugin[]> {
   const project = await loadProject(cwd);
-  const { openBackend } = await import("./backend.ts");
+  const [{ openBackend }, { selectedStack }] = await Promise.all([import("./backend.ts"), import("./selected-stack.ts")]);
   const needed = await pluginsOfProgram(project.programDirectory);
   try {
     const backend = await openBackend({ env, project, cwd });
-    const { latest } = stackName === undefined ? { latest: undefined } : await backend.read(backend.reference(stackName));
+    const name = stackName ?? (await selectedStack(project, backend, env));
+    const { latest } = name === undefined ? { latest: undefined } : await backend.read(backend.reference(name));
     return [...needed, ...pluginsOfState(latest?.resources ?? [])];
   } catch {
     // No such stack or a state that cannot be read: whichever engine runs says so in its own words.

@@ -17,7 +17,7 @@ export interface InstalledPlugin {
 
 type Environment = { [name: string]: string | undefined };
 
-export function pluginsDirectory(env: Environment): string {
+function pluginsDirectory(env: Environment): string {
   return join(env.PULUMI_HOME || join(env.HOME || homedir(), ".pulumi"), "plugins");
 }
 
@@ -30,20 +30,38 @@ export function findPlugin(
   version: string | undefined,
   env: Environment = process.env,
 ): InstalledPlugin | undefined {
-  const binary = `pulumi-resource-${name}`;
-  if (!/^(1|true)$/i.test(env.PULUMI_IGNORE_AMBIENT_PLUGINS ?? "")) {
-    for (const directory of (env.PATH ?? "").split(delimiter).filter(Boolean)) {
-      if (isExecutable(join(directory, binary))) return { name, directory, start: { executable: join(directory, binary) } };
-    }
-  }
-  const installed = installedVersions(name, env).filter(
-    (found) => version === undefined || sameVersion(found.version, version),
-  );
+  const ambient = findAmbient(name, env);
+  if (ambient) return { name, directory: ambient, start: { executable: join(ambient, binaryName(name)) } };
+  const installed = installedVersions(name, version, env);
   const best = installed.sort((a, b) => compareVersions(a.version, b.version)).at(-1);
   return best && describe(name, best.version, best.directory);
 }
 
-function installedVersions(name: string, env: Environment): { version: string; directory: string }[] {
+/** Whether the Pulumi CLI finds it: compiled, or as source in whatever language. */
+export function isInstalled(name: string, version: string | undefined, env: Environment): boolean {
+  const whole = ({ directory }: { directory: string }): boolean =>
+    isExecutable(join(directory, binaryName(name))) || existsSync(join(directory, sourceFile));
+  return findAmbient(name, env) !== undefined || installedVersions(name, version, env).some(whole);
+}
+
+const sourceFile = "PulumiPlugin.yaml";
+
+function binaryName(name: string): string {
+  return `pulumi-resource-${name}${process.platform === "win32" ? ".exe" : ""}`;
+}
+
+/** The folder on the PATH. */
+function findAmbient(name: string, env: Environment): string | undefined {
+  if (/^(1|true)$/i.test(env.PULUMI_IGNORE_AMBIENT_PLUGINS ?? "")) return undefined;
+  const folders = (env.PATH ?? "").split(delimiter).filter(Boolean);
+  return folders.find((directory) => isExecutable(join(directory, binaryName(name))));
+}
+
+function installedVersions(
+  name: string,
+  wanted: string | undefined,
+  env: Environment,
+): { version: string; directory: string }[] {
   const folder = pluginsDirectory(env);
   if (!existsSync(folder)) return [];
   const prefix = `resource-${name}-v`;
@@ -52,6 +70,7 @@ function installedVersions(name: string, env: Environment): { version: string; d
       (entry) => entry.startsWith(prefix) && /^\d/.test(entry.slice(prefix.length)) && !/\.(tmp\d+|partial|lock)$/.test(entry),
     )
     .map((entry) => ({ version: entry.slice(prefix.length), directory: join(folder, entry) }))
+    .filter(({ version }) => wanted === undefined || sameVersion(version, wanted))
     .filter(({ directory }) => statSync(directory).isDirectory() && !existsSync(`${directory}.partial`));
 }
 
@@ -63,9 +82,9 @@ const projectSchema = z.object({
 });
 
 function describe(name: string, version: string, directory: string): InstalledPlugin {
-  const executable = join(directory, `pulumi-resource-${name}${process.platform === "win32" ? ".exe" : ""}`);
+  const executable = join(directory, binaryName(name));
   if (isExecutable(executable)) return { name, version, directory, start: { executable } };
-  const file = join(directory, "PulumiPlugin.yaml");
+  const file = join(directory, sourceFile);
   if (!existsSync(file)) {
     throw new ProviderError(
       "unavailable",

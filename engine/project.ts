@@ -50,7 +50,7 @@ export async function loadProject(cwd: string): Promise<Project> {
   return readProject(file, yaml);
 }
 
-export async function findProjectFile(cwd: string): Promise<string | undefined> {
+async function findProjectFile(cwd: string): Promise<string | undefined> {
   for (let folder = resolve(cwd); ; folder = dirname(folder)) {
     for (const name of names) {
       const path = join(folder, name);

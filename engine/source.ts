@@ -1,6 +1,6 @@
 /**
  * The border between the wire (monitor.ts and its neighbours, which talk to the running program) and the deployment logic
- * (plan.ts, apply.ts). The wire decodes requests, runs transforms, resolves providers and encodes answers; the sink decides
+ * (run-deployment.ts). The wire decodes requests, runs transforms, resolves providers and encodes answers; the sink decides
  * and acts. Nothing here knows gRPC.
  */
 import type { DeploymentOptions, RunProgram } from "./deployment.ts";

@@ -156,7 +156,7 @@ export async function writeState(file: StateFile, bytes: Buffer, options: { last
   if (options.last) await writeSidecars(file.path, content);
 }
 
-export async function writeSidecars(path: string, content: Uint8Array): Promise<void> {
+async function writeSidecars(path: string, content: Uint8Array): Promise<void> {
   await writeFile(`${path}.attrs`, attrsOf(content), { mode: 0o600 });
   const backup = await readFile(`${path}.bak`).catch(() => undefined);
   if (backup) await writeFile(`${path}.bak.attrs`, attrsOf(backup), { mode: 0o600 });

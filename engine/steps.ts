@@ -35,7 +35,7 @@ export interface Step {
   answer?: (result: StepResult) => void;
 }
 
-export const isReplacementHalf = (op: StepOp): boolean =>
+const isReplacementHalf = (op: StepOp): boolean =>
   op === "create-replacement" ||
   op === "delete-replaced" ||
   op === "discard-replaced" ||

@@ -55,7 +55,7 @@ export function isArchive(value: Value | undefined): value is PropertyMap {
   return signatureOf(value) === signatures.archive;
 }
 
-export function isOutput(value: Value | undefined): value is PropertyMap {
+function isOutput(value: Value | undefined): value is PropertyMap {
   return signatureOf(value) === signatures.output;
 }
 

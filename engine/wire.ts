@@ -38,10 +38,6 @@ export function decodeStruct(struct: Struct | undefined): PropertyMap {
   return result;
 }
 
-export function decodeOptionalStruct(struct: Struct | undefined): PropertyMap | undefined {
-  return struct && decodeStruct(struct);
-}
-
 export function decodeValue(value: WireValue): Value {
   switch (value.getKindCase()) {
     case structProto.Value.KindCase.BOOL_VALUE:

@@ -45,7 +45,7 @@ export async function readYamlFile(path: string): Promise<YamlFile | undefined> 
   return parseYamlFile(path, decodeUtf8(path, bytes));
 }
 
-export function parseYamlFile(path: string, text: string): YamlFile {
+function parseYamlFile(path: string, text: string): YamlFile {
   const lines = new LineCounter();
   const position = (offset: number): string => {
     const { line, col } = lines.linePos(offset);

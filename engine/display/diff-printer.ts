@@ -1,5 +1,6 @@
 /** Writes differences between properties (pkg/backend/display/object_diff.go): `+`, `-` and `~` before what changed. */
 import type { StepOp } from "../events.ts";
+import { quote } from "../go-quote.ts";
 import { isMap, isSecret, type PropertyMap, signatureOf, signatures, type Value } from "../values.ts";
 import { type ArrayDiff, diffKeys, diffValues, isUnknown, type ObjectDiff, type ValueDiff } from "./object-diff.ts";
 import {
@@ -13,7 +14,7 @@ import {
   textOf,
   widest,
 } from "./property-printer.ts";
-import { decodeText, diffLines, quote } from "./text-diff.ts";
+import { decodeText, diffLines } from "./text-diff.ts";
 
 export interface DiffPrinter {
   /** `include` limits it to some keys. */

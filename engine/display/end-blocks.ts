@@ -36,7 +36,7 @@ function displayable(message: string): string[] {
 }
 
 /** "Diagnostics:" by resource, in the order in which resources were first heard of; undefined where there are none. */
-export function diagnosticsText(rows: Rows, paint: Paint): string | undefined {
+function diagnosticsText(rows: Rows, paint: Paint): string | undefined {
   const out: string[] = [];
   for (const row of rows.all()) {
     let headed = false;

@@ -17,7 +17,7 @@ export interface TtyOptions extends Omit<ProgressOptions, "write">, EndOptions {
 
 const hideCursor = "\u001b[?25l";
 /** Also written by whoever ends the process in the middle. */
-export const showCursor = "\u001b[?25h";
+const showCursor = "\u001b[?25h";
 // A terminal that knows them shows all between the two at once; others ignore them.
 const beginFrame = "\u001b[?2026h";
 const endFrame = "\u001b[?2026l";
@@ -117,7 +117,7 @@ interface Node {
 }
 
 /** The rows as lines: header, then the tree, in aligned columns that fit the width. */
-export function treeLines(rows: Rows, options: { paint: Paint; isPreview: boolean; columns: number; dots: number }): string[] {
+function treeLines(rows: Rows, options: { paint: Paint; isPreview: boolean; columns: number; dots: number }): string[] {
   const { paint } = options;
   const roots = shown(nodesOf(rows));
   const cells: string[][] = [];

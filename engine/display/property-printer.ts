@@ -1,12 +1,13 @@
 /** Writes properties line by line, as the CLI does (pkg/backend/display/object_diff.go). */
 
 import type { StepOp } from "../events.ts";
+import { quote } from "../go-quote.ts";
 import { isPlainMap } from "../properties.ts";
 import { isMap, isSecret, type PropertyMap, signatureOf, signatures, type Value } from "../values.ts";
 import { isInternalKey, isUnknown } from "./object-diff.ts";
 import { ops } from "./ops.ts";
 import type { Paint } from "./style.ts";
-import { decodeText, quote } from "./text-diff.ts";
+import { decodeText } from "./text-diff.ts";
 
 export interface PrintSettings {
   paint: Paint;

@@ -19,7 +19,7 @@ export interface EngineServer {
 }
 
 /** The CLI whose behaviour the embedded engine has; programs may require a range of versions. */
-export const pulumiVersion = "3.260.0";
+const pulumiVersion = "3.260.0";
 
 /** A server of its own for plug-ins, which get its address as their first argument. */
 export async function startEngineServer(log: (entry: EngineLog) => void): Promise<EngineServer> {

@@ -131,6 +131,15 @@ describe("which engine runs", () => {
     for (const path of [other, partial, `${partial}.partial`]) rmSync(path, { recursive: true });
   });
 
+  test("a plug-in that is source in some language counts", async () => {
+    const folder = install("thing", "1.2.3");
+    rmSync(join(folder, "pulumi-resource-thing"));
+    assert.match((await run(["preview"])).out, /^Engine: embedded .*thing 1\.2\.3/);
+    writeFileSync(join(folder, "PulumiPlugin.yaml"), "runtime: python\n");
+    assert.match((await run(["preview"])).out, /^Engine: Pulumi CLI 3\.260\.0/);
+    rmSync(folder, { recursive: true });
+  });
+
   test("the official one where all plug-ins are there, with the arguments as given", async () => {
     const folder = install("thing", "1.2.3");
     const { out, err, exit } = await run(["up", "--yes", "-s", "dev", "--target", "a b"], { STAND_IN_EXIT: "7" });
@@ -165,6 +174,7 @@ describe("which engine runs", () => {
     writeFileSync(file, JSON.stringify(changed));
     const { out } = await run(["preview", "-s", "dev"]);
     assert.match(out, /^Engine: embedded .*other 9\.9\.9/);
+    assert.match((await run(["preview"])).out, /other 9\.9\.9/, "also where the stack is the selected one");
     writeFileSync(file, JSON.stringify(checkpoint));
     rmSync(folder, { recursive: true });
   });

@@ -1,9 +1,10 @@
 /** Parts of the command provider that need no process: globs, quoting, masking, checks, diffs. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { quote } from "../../engine/go-quote.ts";
 import { createGuardian } from "../../engine/guardian.ts";
 import { globMatcher } from "../../engine/providers/command/glob.ts";
-import { goQuote, masker } from "../../engine/providers/command/messages.ts";
+import { masker } from "../../engine/providers/command/messages.ts";
 import { createCommandProvider } from "../../engine/providers/command/provider.ts";
 import type { PropertyMap } from "../../engine/values.ts";
 import { secret, unknown } from "../../engine/values.ts";
@@ -33,7 +34,7 @@ test("globs match what github.com/gobwas/glob matches", () => {
 
 test("commands are quoted as Go does", () => {
   assert.equal(
-    goQuote('a "b" \\ \n\t\u0007\u0001 é 世 \u00a0\u{e0001}'),
+    quote('a "b" \\ \n\t\u0007\u0001 é 世 \u00a0\u{e0001}'),
     '"a \\"b\\" \\\\ \\n\\t\\a\\x01 é 世 \\u00a0\\U000e0001"',
   );
 });

@@ -8,8 +8,9 @@ import { type DisplayOptions, openDisplay } from "../../engine/display/display.t
 import { createRedactor } from "../../engine/display/redact.ts";
 import { clip, createPaint, keepColors, width } from "../../engine/display/style.ts";
 import { durationText, summaryText } from "../../engine/display/summary.ts";
-import { diffLines, quote } from "../../engine/display/text-diff.ts";
+import { diffLines } from "../../engine/display/text-diff.ts";
 import type { EngineEvent, StepOp } from "../../engine/events.ts";
+import { quote } from "../../engine/go-quote.ts";
 import { makeUrn, parseUrn, type ResourceState } from "../../engine/resource.ts";
 import { type PropertyMap, secret, signatureKey, signatures, unknown } from "../../engine/values.ts";
 import { takeApart } from "../support/printed.ts";

@@ -54,7 +54,7 @@ async function hashOf(folder: Folder, file: string): Promise<string> {
 }
 
 /** Relative paths with "/" in them, in the order of a directory walk. Later globs win; those with "!" take files out. */
-export async function matchingFiles(directory: string, globs: string[]): Promise<string[]> {
+async function matchingFiles(directory: string, globs: string[]): Promise<string[]> {
   const rules = globs.map((glob) => ({
     take: !glob.startsWith("!"),
     matches: globMatcher(glob.startsWith("!") ? glob.slice(1) : glob),

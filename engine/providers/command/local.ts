@@ -1,11 +1,12 @@
 /** Runs the commands of local.Command and local.run with their inputs, and makes their outputs. */
 import { resolve } from "node:path";
+import { quote } from "../../go-quote.ts";
 import type { Guardian } from "../../guardian.ts";
 import { isMap, type PropertyMap, type Value } from "../../values.ts";
 import { ProviderError, type ProviderLog } from "../provider.ts";
 import { collectArchive, collectAssets, type Folder, withPaths } from "./files.ts";
 import { bare, secretTexts } from "./inputs.ts";
-import { goQuote, masker } from "./messages.ts";
+import { masker } from "./messages.ts";
 import type { CommandRunner } from "./runner.ts";
 
 export interface LocalDeps {
@@ -55,7 +56,7 @@ export async function runLocal(run: LocalRun, deps: LocalDeps, runner: CommandRu
     deps.log({ severity: "warning", message, ...(run.urn ? { urn: run.urn } : {}) });
   }
   if (result.failure !== undefined) {
-    const shown = secretTexts(run.command).length > 0 ? "[secret]" : goQuote(mask(command));
+    const shown = secretTexts(run.command).length > 0 ? "[secret]" : quote(mask(command));
     const code = run.signal.aborted ? "cancelled" : "failed";
     throw new ProviderError(code, `${result.failure}: running ${shown}:\n${mask(result.combined)}`);
   }

@@ -1,28 +1,4 @@
-/** Texts of the command provider: Go's quoting, and output with secrets taken out. */
-
-/** Go's %q. */
-export function goQuote(text: string): string {
-  const short: { [character: string]: string } = {
-    "\u0007": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-    "\\": "\\\\",
-    '"': '\\"',
-  };
-  let out = '"';
-  for (const character of text) {
-    const code = character.codePointAt(0) ?? 0;
-    if (short[character]) out += short[character];
-    else if (character === " " || /[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(character)) out += character;
-    else if (code < 0x80) out += `\\x${code.toString(16).padStart(2, "0")}`;
-    else out += code < 0x10000 ? `\\u${code.toString(16).padStart(4, "0")}` : `\\U${code.toString(16).padStart(8, "0")}`;
-  }
-  return `${out}"`;
-}
+/** Texts of the command provider with secrets taken out. */
 
 /**
  * Replaces secret values in a text. A command that is secret as a whole was put together from parts, of which its output

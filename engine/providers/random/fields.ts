@@ -17,7 +17,7 @@ export interface Field {
 export type Fields = { [name: string]: Field };
 
 /** Names as the Terraform provider spells them, which its messages use. */
-export function terraformName(name: string): string {
+function terraformName(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
