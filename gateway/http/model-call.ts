@@ -75,13 +75,12 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
             maxTries: mayFallBack ? routing.maxTries : 1,
             totalMs: timeouts.totalMs,
             callFor,
-            onRoute(answering, tries) {
+            onRoute(answering, tries, error) {
               nameRoute(headers, answering, tries);
               Object.assign(fields, { provider: answering.provider.id, model: answering.model, tries });
+              if (error) fields.error_code = error.code;
             },
-            onRecord({ outcome, firstByteMs, usage }) {
-              if (outcome === "ok") delete fields.error_code;
-              else if (outcome !== "cancelled") fields.error_code = outcome;
+            onRecord({ firstByteMs, usage }) {
               if (firstByteMs !== undefined) fields.ttft_ms = Math.round(firstByteMs * 10) / 10;
               if (usage) fields.llm_tokens = usage.input + usage.output;
             },

@@ -23,9 +23,13 @@ export async function openConnections(connectTimeoutMs: number): Promise<undici.
     connections: maxConnectionsPerOrigin,
     allowH2: false,
     connect(options, callback) {
-      const socket = connect(options, callback);
+      let made = false;
+      const socket = connect(options, (...result) => {
+        made = true;
+        callback(...result);
+      });
       placing?.onConnecting?.(() => {
-        if (socket.connecting) socket.destroy(new Error("nobody waits for this connection any more"));
+        if (!made) socket.destroy(new Error("nobody waits for this connection any more"));
       });
     },
     pipelining: 1,

@@ -17,14 +17,13 @@ const maxErrorBytes = 64 * 1024;
 const connecting = "a connection";
 const clientLeft = (): Error => new Error("the client left");
 /** What JSON answers end with: } of an object, ] of a list. */
-const ends: readonly (number | undefined)[] = [0x7d, 0x5d];
+const jsonEnds: readonly (number | undefined)[] = [0x7d, 0x5d];
 
 export function createExchange(providerId: string, stream: boolean, timeouts: Timeouts, sink: CallSink): Exchange {
   let controller: Dispatcher.DispatchController | undefined;
   let done = false;
   let status = 0;
   let retryAfter: string | undefined;
-  let closeDelimited = false;
   let started = false;
   let isJson = false;
   const errorChunks: Buffer[] = [];
@@ -84,7 +83,6 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
       status = code;
       retryAfter = headerText(headers["retry-after"]);
       if (code >= 300) return;
-      closeDelimited = headers["content-length"] === undefined && headers["transfer-encoding"] === undefined;
       started = true;
       if (stream) armPhase("the first token", timeouts.firstTokenMs);
       const length = headerText(headers["content-length"]);
@@ -101,7 +99,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
         return;
       }
       if (stream) {
-        if (closeDelimited) tail.push(chunk);
+        tail.push(chunk);
         if (phase === "the first token") armPhase("the next token", timeouts.betweenTokensMs);
         else phaseTimer?.refresh();
       } else if (isJson) lastByte = lastVisible(chunk) ?? lastByte;
@@ -114,11 +112,11 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
     onResponseEnd() {
       if (done) return;
       if (!started) return finish(upstreamError(providerId, status, Buffer.concat(errorChunks), retryAfter));
-      if (stream && closeDelimited && !isComplete(tail.text())) {
+      if (stream && !isComplete(tail.text())) {
         return finish(new GatewayError("upstream_cut", `provider ${providerId} ended the stream in the middle`));
       }
       // Cut JSON in whole HTTP: a proxy or a server between lost the rest.
-      if (isJson && !ends.includes(lastByte))
+      if (isJson && !jsonEnds.includes(lastByte))
         return finish(new GatewayError("upstream_malformed", `provider ${providerId} sent only a part of its answer`));
       finish();
     },
@@ -160,10 +158,14 @@ function lastVisible(chunk: Buffer): number | undefined {
   return undefined;
 }
 
-/** A stream whose end the connection does not mark must bring its own terminator. */
+/** A stream must bring its own terminator: a proxy that lost the upstream ends its answer cleanly too. */
 function isComplete(text: string): boolean {
-  return text.includes("[DONE]") || /"finish_reason":\s*"/.test(text);
+  if (/message_start|content_block_/.test(text)) return text.includes("message_stop");
+  return terminators.test(text);
 }
+
+/** Of chat and text completions, of Ollama, and of responses, whose last event may be longer than what is looked at. */
+const terminators = /\[DONE\]|"finish_reason":\s*"|"done":\s*true|response\.(?:completed|failed|incomplete)|"usage":\s*\{/;
 
 const unreachable = new Set([
   "ECONNREFUSED",

@@ -21,7 +21,7 @@ interface Options {
   readonly totalMs: number;
   callFor(route: Route): ModelCall;
   /** Before the first bytes of the answer, and before a failure is told: who it is from. */
-  onRoute(route: Route, tries: number): void;
+  onRoute(route: Route, tries: number, error?: GatewayError): void;
   /** One for each upstream that was asked. */
   onRecord(record: CallRecord): void;
 }
@@ -98,7 +98,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
       return;
     }
     settle();
-    options.onRoute(route, tries);
+    options.onRoute(route, tries, error);
     sink.fail(error);
   }
 

@@ -1,6 +1,7 @@
 // The process behind fake-upstream.ts: a model server with OpenAI's wire format that does what each request, or the control channel, tells it.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Behaviour, LedgerEntry } from "./fake-upstream.ts";
+import { wireOf } from "./fake-upstream-wire.ts";
 
 /** How the next requests are answered; the last one stays. */
 let script: Behaviour[] = [{}];
@@ -29,7 +30,8 @@ function answer(request: IncomingMessage, response: ServerResponse, body: Buffer
     control(path.slice("/control/".length), body, response);
     return;
   }
-  if (path.endsWith("/models")) {
+  if (path.endsWith("/api/tags")) return json(response, 200, { models: served.map((name) => ({ name, model: name })) });
+  if (/\/models(\?|$)/.test(path)) {
     const behaviour = script[0] ?? {};
     if (behaviour.modelsStatus) return json(response, behaviour.modelsStatus, { error: { message: "no list" } });
     return json(response, 200, {
@@ -53,7 +55,9 @@ function answer(request: IncomingMessage, response: ServerResponse, body: Buffer
     changed();
   });
   changed();
-  void perform(behaviour, parsed.stream === true, entry, response);
+  // Ollama streams unless it is told not to.
+  const stream = path.endsWith("/api/chat") ? parsed.stream !== false : parsed.stream === true;
+  void perform(behaviour, stream, entry, response);
 }
 
 async function perform(behaviour: Behaviour, stream: boolean, entry: LedgerEntry, response: ServerResponse): Promise<void> {
@@ -78,6 +82,18 @@ async function perform(behaviour: Behaviour, stream: boolean, entry: LedgerEntry
       behaviour.headers,
     );
   }
+  if (behaviour.hang === "after-headers" || behaviour.reset === "after-headers") {
+    response.writeHead(200, { "content-type": stream ? "text/event-stream" : "application/json" });
+    response.flushHeaders();
+    if (behaviour.hang) return;
+    entry.state = "reset";
+    // The reset must not overtake the headers.
+    setTimeout(() => response.socket?.resetAndDestroy(), 20);
+    return;
+  }
+  if (behaviour.answer) return json(response, 200, behaviour.answer);
+  const plain = !behaviour.thoughts && !behaviour.calls && !behaviour.splitBytes && !behaviour.finish && !behaviour.crlf;
+  if (!plain || !entry.path.endsWith("/chat/completions")) return speak(behaviour, stream, entry, response);
   const words = behaviour.words ?? ["Hello", " from", " the", " fake", " model"];
   const usage = { prompt_tokens: 7, completion_tokens: words.length, total_tokens: 7 + words.length };
   if (!stream || behaviour.ignoreStream) {
@@ -99,6 +115,31 @@ async function perform(behaviour: Behaviour, stream: boolean, entry: LedgerEntry
     return;
   }
   await streamWords(behaviour, words, usage, entry, response);
+}
+
+/** Any of the wire formats, piece by piece; a cut stream ends cleanly, without its terminator. */
+async function speak(behaviour: Behaviour, stream: boolean, entry: LedgerEntry, response: ServerResponse): Promise<void> {
+  const wire = wireOf(entry.path);
+  const { thoughts = [], calls = [], words = ["Hello", " from", " the", " fake", " model"] } = behaviour;
+  const finish = behaviour.finish ?? (calls.length > 0 ? "tools" : "stop");
+  const said = { words, thoughts, calls, finish, model: entry.model };
+  if (!stream || behaviour.ignoreStream) return json(response, 200, wire.whole(said), behaviour.headers);
+  response.writeHead(200, { "content-type": wire.contentType, ...behaviour.headers });
+  response.flushHeaders();
+  const pieces = wire.pieces(said).slice(0, behaviour.cutAfterChunks);
+  for (const [index, piece] of pieces.entries()) {
+    if (behaviour.gateAt === index) await new Promise<void>((resolve) => gates.set(behaviour.gateName ?? "stream", resolve));
+    if (response.destroyed) return;
+    const bytes = Buffer.from(behaviour.crlf ? piece.replaceAll("\n", "\r\n") : piece);
+    const step = behaviour.splitBytes ?? bytes.length;
+    for (let at = 0; at < bytes.length; at += step) {
+      response.write(bytes.subarray(at, at + step));
+      // Each write is a packet of its own.
+      if (behaviour.splitBytes) await new Promise((resolve) => setImmediate(resolve));
+    }
+    entry.sentChunks += 1;
+  }
+  response.end();
 }
 
 async function streamWords(
@@ -127,9 +168,10 @@ async function streamWords(
     }
     if (response.destroyed) return;
     const padding = behaviour.chunkBytes ? "x".repeat(behaviour.chunkBytes) : "";
-    const flowing = response.write(
-      `data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta: { content: content + padding }, finish_reason: null }] })}\n\n`,
-    );
+    const text = `data: ${JSON.stringify({ ...head, choices: [{ index: 0, delta: { content: content + padding }, finish_reason: null }] })}\n\n`;
+    // Whether it flows is asked at once: a drain that came meanwhile would never come again.
+    if (behaviour.drip) await drip(response, text);
+    const flowing = behaviour.drip === true || response.write(text);
     entry.sentChunks += 1;
     if (!flowing) await drained(response);
     if (behaviour.paceMs) await sleep(behaviour.paceMs);
@@ -173,6 +215,13 @@ function control(command: string, body: Buffer, response: ServerResponse) {
     return;
   }
   json(response, 200, ledger);
+}
+
+async function drip(response: ServerResponse, text: string): Promise<void> {
+  for (const byte of Buffer.from(text)) {
+    response.write(Buffer.from([byte]));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** Resolves when the reader has caught up, or has left. */

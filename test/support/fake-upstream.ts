@@ -6,6 +6,16 @@ import { join } from "node:path";
 /** How one request is answered. Without anything set: five words at once, and usage. */
 export interface Behaviour {
   words?: string[];
+  /** What the model thinks before it speaks, and the tools that it calls after. */
+  thoughts?: string[];
+  calls?: { id: string; name: string; arguments: object }[];
+  finish?: "stop" | "length" | "tools";
+  /** A stream is written in chunks of so many bytes, without regard to lines and letters. */
+  splitBytes?: number;
+  /** Line ends of a stream are CR LF. */
+  crlf?: boolean;
+  /** This JSON instead of an answer. */
+  answer?: object;
   /** Between two chunks of a stream. */
   paceMs?: number;
   /** Before anything is sent. */
@@ -22,8 +32,10 @@ export interface Behaviour {
   errorBody?: unknown;
   /** /models answers with this status. */
   modelsStatus?: number;
-  hang?: "before-headers" | "mid-stream";
-  reset?: "before-headers";
+  hang?: "before-headers" | "after-headers" | "mid-stream";
+  reset?: "before-headers" | "after-headers";
+  /** A stream comes one byte at a time. */
+  drip?: boolean;
   /** A stream breaks off after this many chunks. */
   cutAfterChunks?: number;
   /** A JSON answer breaks off after this many bytes. */
