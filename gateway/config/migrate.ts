@@ -54,7 +54,7 @@ export const migratedPlaces: readonly (readonly [string, string])[] = [
   ["gateway.bind with an address, gateway.host", "gateway.bind, gateway.customBindHost, gateway.port"],
   ["models.providers.<id>.models[] as texts", "models.providers.<id>.models[].id"],
   ["models.providers.<id>.models[].alias", "agents.defaults.models.<id>.alias"],
-  ["models.providers.<id>.api openai-responses, ollama", "openai-completions of the same server"],
+  ["models.providers.<id>.api ollama", "openai-completions of the same server"],
 ];
 
 const variables: readonly [string, Path, ((value: string) => unknown)?][] = [
@@ -206,10 +206,7 @@ function migrateProviders(value: Plain, notes: string[], origins: Origins): void
     if (!isPlain(provider)) continue;
     const at: Path = ["models", "providers", id];
     if (provider.api === undefined) provider.api = "openai-completions";
-    else if (provider.api === "openai-responses") {
-      provider.api = "openai-completions";
-      notes.push(`${showPath([...at, "api"])} openai-responses: its chat completions are used`);
-    } else if (provider.api === "ollama") {
+    else if (provider.api === "ollama") {
       provider.api = "openai-completions";
       if (typeof provider.baseUrl === "string" && !/\/v1\/?$/.test(provider.baseUrl))
         provider.baseUrl = `${provider.baseUrl.replace(/\/(api\/?)?$/, "")}/v1`;

@@ -11,11 +11,13 @@ import type { GatewayContext } from "./context.ts";
 import { errorShapeOf } from "./error-shapes.ts";
 import { errorHeaders, sendError, toGatewayError } from "./relay.ts";
 import { registerChat } from "./routes/chat.ts";
+import { registerEmbeddings } from "./routes/embeddings.ts";
 import { registerHealth } from "./routes/health.ts";
 import { registerMessages } from "./routes/messages.ts";
 import { registerMetrics } from "./routes/metrics.ts";
 import { registerModels } from "./routes/models.ts";
 import { registerPage } from "./routes/page.ts";
+import { registerResponses } from "./routes/responses.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -105,6 +107,8 @@ export async function createServer(context: GatewayContext, surface: "all" | "op
     registerModels(server, context);
     registerChat(server, context);
     registerMessages(server, context);
+    registerResponses(server, context);
+    registerEmbeddings(server, context);
     registerPage(server, context);
     watchConnections(server, context);
   }

@@ -2,9 +2,11 @@
 import { anthropicMessages } from "./providers/anthropic-messages.ts";
 import { demo } from "./providers/demo.ts";
 import { openaiCompletions } from "./providers/openai-completions.ts";
+import { openaiResponses } from "./providers/openai-responses.ts";
 
 export const providerKinds = {
   "openai-completions": openaiCompletions,
+  "openai-responses": openaiResponses,
   "anthropic-messages": anthropicMessages,
   demo,
 } as const;

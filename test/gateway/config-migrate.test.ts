@@ -31,7 +31,7 @@ test("a tutorial's file", async () => {
   assert.deepEqual([config.gateway.bind, config.gateway.port, config.gateway.auth.token], ["lan", 18999, "t-0123456789"]);
   assert.deepEqual(config.agents.defaults?.model, { primary: "vllm-local/Qwen3.5-35B", fallbacks: [] });
   const local = config.models.providers["vllm-local"];
-  assert.ok(local?.api === "openai-completions");
+  assert.ok(local?.api === "openai-responses");
   assert.deepEqual(
     local.models.map((model) => model.id),
     ["Qwen/Qwen3.5-35B", "b"],

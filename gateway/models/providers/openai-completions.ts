@@ -4,7 +4,7 @@ import { z } from "zod";
 import { remoteOptions } from "../options.ts";
 import type { Provider, ProviderKind } from "../provider.ts";
 import { openRemote, readModelList } from "../remote.ts";
-import { callAs } from "../translate/call-as.ts";
+import { callAs, sharedPaths } from "../translate/call-as.ts";
 import { chatUpstream } from "../translate/forms.ts";
 
 const options = z.strictObject({ api: z.literal("openai-completions"), ...remoteOptions });
@@ -17,11 +17,11 @@ export const openaiCompletions = {
       id,
       kind: settings.api,
       models: settings.models,
-      apis: ["chat-completions"],
+      apis: ["chat-completions", "embeddings", "completions", "rerank"],
       call: callAs({
         provider: id,
         models: settings.models,
-        native: { "chat-completions": "/chat/completions" },
+        native: { "chat-completions": "/chat/completions", ...sharedPaths },
         upstream: chatUpstream,
         path: "/chat/completions",
         send: remote.send,

@@ -17,6 +17,9 @@ interface Speech {
   send(path: string, body: Buffer, call: ModelCall, sink: CallSink, headers?: Readonly<Record<string, string>>): CallHandle;
 }
 
+/** What servers in OpenAI's manner have beside their main API; one that lacks it answers so itself. */
+export const sharedPaths = { embeddings: "/embeddings", completions: "/completions", rerank: "/rerank" } as const;
+
 export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => CallHandle {
   const { provider, models, native, upstream, path, send } = speech;
   return (call, sink) => {

@@ -5,10 +5,14 @@ import { readChatAsked, writeChatAsked } from "./chat-request.ts";
 import { readMessagesAnswer, readMessagesStream, writeMessagesAnswer, writeMessagesStream } from "./messages-answer.ts";
 import { readMessagesAsked, writeMessagesAsked } from "./messages-request.ts";
 import type { ClientForm, UpstreamForm } from "./neutral.ts";
+import { readResponsesAnswer, readResponsesStream } from "./responses-read.ts";
+import { readResponsesAsked, writeResponsesAsked } from "./responses-request.ts";
+import { writeResponsesAnswer, writeResponsesStream } from "./responses-write.ts";
 
 export const clientForms: { readonly [api in ClientApi]?: ClientForm } = {
   "chat-completions": { readAsked: readChatAsked, writeAnswer: writeChatAnswer, writeStream: writeChatStream },
   messages: { readAsked: readMessagesAsked, writeAnswer: writeMessagesAnswer, writeStream: writeMessagesStream },
+  responses: { readAsked: readResponsesAsked, writeAnswer: writeResponsesAnswer, writeStream: writeResponsesStream },
 };
 
 export const chatUpstream: UpstreamForm = {
@@ -23,4 +27,11 @@ export const messagesUpstream: UpstreamForm = {
   writeAsked: writeMessagesAsked,
   readAnswer: readMessagesAnswer,
   readStream: readMessagesStream,
+};
+
+export const responsesUpstream: UpstreamForm = {
+  framing: "sse",
+  writeAsked: writeResponsesAsked,
+  readAnswer: readResponsesAnswer,
+  readStream: readResponsesStream,
 };

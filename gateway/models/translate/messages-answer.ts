@@ -1,6 +1,5 @@
 // Answers of Anthropic's messages, read and written: https://docs.anthropic.com/en/docs/build-with-claude/streaming
 
-import { GatewayError } from "../../errors.ts";
 import { type Json, jsonOf, listOf, numberOr, parseJson, textOr } from "./json.ts";
 import {
   type Answer,
@@ -11,7 +10,7 @@ import {
   type StreamWriter,
   type TokenUsage,
 } from "./neutral.ts";
-import { streamError } from "./stream-error.ts";
+import { mixed, streamError } from "./stream-error.ts";
 
 const finishOf: Readonly<Record<string, Finish>> = {
   end_turn: "stop",
@@ -183,8 +182,7 @@ export function writeMessagesStream(meta: AnswerMeta): StreamWriter {
           return into("tool_use", { id: next.id, name: next.name, input: {} });
         case "arguments":
           // Blocks of this API follow one another.
-          if (open !== "tool_use" || openCall !== next.index)
-            throw new GatewayError("upstream_malformed", "the provider mixed the arguments of several tool calls");
+          if (open !== "tool_use" || openCall !== next.index) throw mixed();
           return delta({ type: "input_json_delta", partial_json: next.text });
         case "finish":
           finish = next.reason;

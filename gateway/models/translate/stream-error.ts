@@ -16,3 +16,7 @@ export function streamError(event: Json): GatewayError {
     `the provider failed in the middle of the answer: ${errorText(event) ?? "no reason"}`,
   );
 }
+
+/** Items of an answer follow one another in some APIs. */
+export const mixed = (): GatewayError =>
+  new GatewayError("upstream_malformed", "the provider mixed the arguments of several tool calls");
