@@ -56,8 +56,8 @@ export interface Update {
    * summary event. Call it in every case; where the deployment never began, call `abandon`.
    */
   finish(result: { ok: boolean; snapshot: Snapshot; changes: { [op in StepOp]?: number } }): Promise<void>;
-  /** Only takes the lock away. */
-  abandon(): Promise<void>;
+  /** Takes the lock away; an update that had begun and was not finished is in the history as failed, where that can be written. */
+  abandon(options?: { begun: boolean }): Promise<void>;
 }
 
 /** Finds project and backend from `cwd` and the environment. */
@@ -179,6 +179,34 @@ export async function beginUpdate(
     const { latest, features } = stack.checkpoint;
     const frame = { stack: ref.qualified, secrets: stack.secrets, extras: latest?.extras, features };
     const writer = createStateWriter(file, frame, options.now);
+    let recorded = false;
+    const record = async (ok: boolean, changes: { [op in StepOp]?: number }): Promise<void> => {
+      recorded = true;
+      const resourceChanges: { [op: string]: number } = {};
+      for (const [op, count] of Object.entries(changes))
+        if (count) resourceChanges[op === "read-discard" ? "discard" : op] = count;
+      await recordUpdate(
+        backend,
+        ref,
+        {
+          kind: options.kind,
+          startTime: Math.floor(started.getTime() / 1000),
+          message: options.message ?? "",
+          environment: options.environment,
+          config: historyConfig(mergedConfig(project, stack.config)),
+          version: 0,
+          result: ok ? "succeeded" : "failed",
+          endTime: Math.floor(options.now().getTime() / 1000),
+          resourceChanges,
+        },
+        env,
+        options.now(),
+      );
+    };
+    /** What went wrong before says more than that the history cannot be written either. */
+    const recordFailure = async (changes: { [op in StepOp]?: number }): Promise<void> => {
+      if (!recorded) await record(false, changes).catch(() => {});
+    };
     return {
       stack,
       writer,
@@ -192,31 +220,18 @@ export async function beginUpdate(
               `${file.path}: snapshot integrity failure; it was already written, but is invalid (backup available at ${file.path}.bak): ${problem}`,
             );
           }
-          const resourceChanges: { [op: string]: number } = {};
-          for (const [op, count] of Object.entries(changes))
-            if (count) resourceChanges[op === "read-discard" ? "discard" : op] = count;
-          await recordUpdate(
-            backend,
-            ref,
-            {
-              kind: options.kind,
-              startTime: Math.floor(started.getTime() / 1000),
-              message: options.message ?? "",
-              environment: options.environment,
-              config: historyConfig(mergedConfig(project, stack.config)),
-              version: 0,
-              result: ok ? "succeeded" : "failed",
-              endTime: Math.floor(options.now().getTime() / 1000),
-              resourceChanges,
-            },
-            env,
-            options.now(),
-          );
+          await record(ok, changes);
+        } catch (error) {
+          await recordFailure(changes);
+          throw error;
         } finally {
           await lock.release();
         }
       },
-      abandon: () => lock.release(),
+      async abandon({ begun } = { begun: false }) {
+        if (begun) await recordFailure({});
+        await lock.release();
+      },
     };
   } catch (error) {
     await lock.release();

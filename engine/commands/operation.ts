@@ -74,6 +74,7 @@ export async function runOperation(operation: Operation): Promise<number> {
     configFile: context.configFile,
     now: context.now,
   });
+  let begun = false;
   try {
     for (const note of update.notes) context.err(`${note}\n`);
     if (!skipPreview) {
@@ -84,6 +85,7 @@ export async function runOperation(operation: Operation): Promise<number> {
         return await left(update, exitCodes.failed);
       }
     }
+    begun = true;
     const { result } = await deploy(operation, workspace, update.stack, await loading, update);
     await update.finish({ ok: result.ok, snapshot: result.snapshot, changes: result.changes });
     if (kind === "destroy" && result.ok && result.snapshot.resources.length === 0 && !args.has("json")) {
@@ -94,7 +96,7 @@ export async function runOperation(operation: Operation): Promise<number> {
     }
     return exitCode(operation, result);
   } catch (error) {
-    await update.abandon();
+    await update.abandon({ begun });
     throw error;
   }
 }
