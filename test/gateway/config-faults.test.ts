@@ -39,6 +39,9 @@ const cases: Record<string, Case> = {
     config: `{ models: { providers: { a: { baseUrl: "http://h/v1", models: [{ id: "m", input: ["text", "video"] }] } } } }`,
   },
   "model-twice": { config: `{ models: { providers: { a: { baseUrl: "http://h/v1", models: ["m", "m"] } } } }` },
+  "pool-member": {
+    config: `{\n  ${ok},\n  plugins: { entries: { "openclaw-stack": { config: { routing: { pools: { both: { members: ["a/m", "b/m"] } } } } } } },\n}`,
+  },
   "open-without-token": { config: `{\n  gateway: { bind: "lan" },\n  ${ok} }` },
   "old-bind-without-token": { config: `{ gateway: { bind: "0.0.0.0:18789" }, ${ok} }` },
   "token-mode-without-token": { config: `{ gateway: { auth: { mode: "token" } }, ${ok} }` },

@@ -284,3 +284,29 @@ test("without a last resort a request is refused at once, with the time to wait"
     await gateway.close();
   }
 });
+
+test("a pool answers by its name from any member, and a member that dies costs no request", async () => {
+  await Promise.all([a.script([{}]), b.script([{}])]);
+  const gateway = await startWithFallback(a.baseUrl, b, {
+    routing: { pools: { both: { members: ["a/fake-model", "b/fake-model"] } }, breaker: { failures: 1, openMs: 60_000 } },
+  });
+  try {
+    const answeredBy: (string | null)[] = [];
+    const ask = async (model: string): Promise<void> => {
+      const response = await chat(gateway.url, { model });
+      await response.text();
+      assert.equal(response.status, 200);
+      answeredBy.push(response.headers.get("x-openclaw-provider"));
+    };
+    for (let call = 0; call < 4; call += 1) await ask(call % 2 === 0 ? "both" : "fake-model");
+    assert.deepEqual(answeredBy.toSorted(), ["a", "a", "b", "b"]);
+    await a.script([{ reset: "before-headers" }]);
+    for (let call = 0; call < 4; call += 1) await ask("both");
+    assert.deepEqual(answeredBy.slice(4), ["b", "b", "b", "b"]);
+    assert.equal((await a.ledger()).length, 1);
+    const models = await (await fetch(`${gateway.url}/v1/models`, { headers: bearer })).text();
+    assert.match(models, /"id":"both"/);
+  } finally {
+    await gateway.close();
+  }
+});
