@@ -1,5 +1,6 @@
 /** The supervisor's process: `supervisor-main.ts <directory>`. Started detached by supervisor-control.ts, or by a gateway that lost its supervisor. */
 import { rmSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import net from "node:net";
 import { createSupervisor } from "./supervisor.ts";
 import { adoptGateway } from "./supervisor-child.ts";
@@ -46,6 +47,9 @@ rmSync(files.socketName, { force: true });
 // Whoever may open the socket may stop the gateway: it belongs to the user alone.
 process.umask(0o077);
 server.listen(files.socketName);
+
+// Node would write its compiled code at the exit only, and a supervisor that was killed has to be back soon.
+supervisor.handle({ command: "await-ready" }).then(() => flushCompileCache());
 
 process.on("SIGTERM", () => supervisor.stop());
 process.on("SIGINT", () => supervisor.stop());
