@@ -41,7 +41,6 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
     phaseMs = limitMs;
     phaseTimer = setTimeout(() => expire(phase, phaseMs), limitMs);
   };
-  armPhase(connecting, timeouts.connectMs);
 
   function expire(what: string, limitMs: number): void {
     const text = what === connecting ? "cannot be connected to" : `did not send ${what}`;
@@ -70,7 +69,9 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
   const handler: ConnectingHandler = {
     onConnecting(drop) {
       dropConnection = drop;
-      if (done) drop();
+      if (done) return drop();
+      // Not before: a call that waits for one of the connections that there are is not the upstream's failure.
+      armPhase(connecting, timeouts.connectMs);
     },
     onRequestStart(current) {
       controller = current;
