@@ -20,7 +20,10 @@ before(async () => {
         api,
         baseUrl: `http://127.0.0.1:${upstream.port}${base}`,
         apiKey: "upstream-key",
-        models: [{ id: "m", input: ["text", "image"] }],
+        models: [
+          { id: "m", input: ["text", "image"] },
+          { id: "blind", input: ["text"] },
+        ],
       },
     });
   gateway = await startGateway({ gateway: { auth: { token } }, models: { providers } });
@@ -189,6 +192,38 @@ describe("count_tokens", () => {
     assert.deepEqual(await response.json(), { input_tokens: 14, estimated: true });
   });
 });
+
+for (const [name, api] of Object.entries(clientApis)) {
+  test(`${name}: an image for a model that reads none is refused, and nothing is sent`, async () => {
+    await upstream.script([{}]);
+    for (const kind of Object.keys(kinds)) {
+      const response = await post(api.path, api.askMuch(`${kind}/blind`));
+      assert.equal(response.status, 400);
+      assert.match(api.readError(await response.json()), /blind does not read images/);
+    }
+    assert.deepEqual(await upstream.ledger(), []);
+    assert.equal((await post(api.path, api.ask("openai-completions/blind", 'the word "image"', false))).status, 200);
+  });
+
+  test(`${name} on the demonstration`, async () => {
+    const demo = await startGateway({
+      plugins: { entries: { "openclaw-stack": { config: { demo: { enabled: true, delayMs: 0 } } } } },
+    });
+    try {
+      for (const stream of [false, true]) {
+        const response = await fetch(`${demo.url}${api.path}`, {
+          method: "POST",
+          body: JSON.stringify(api.ask("demo", "hi", stream)),
+        });
+        const heard = stream ? api.readStream(await response.text()) : api.read(await response.json());
+        assert.match(heard.text, /^This is the demonstration model/);
+        assert.equal(heard.finish, "stop");
+      }
+    } finally {
+      await demo.close();
+    }
+  });
+}
 
 describe("embeddings, completions, rerank", () => {
   for (const path of ["/v1/embeddings", "/v1/completions", "/v1/rerank"]) {

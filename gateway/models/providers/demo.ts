@@ -1,6 +1,8 @@
 // Answers in streaming without a network, and says that it is a demonstration; never chosen when another provider is configured.
 import { z } from "zod";
-import type { CallSink, ModelCall, Provider, ProviderKind } from "../provider.ts";
+import type { CallSink, ModelCall, ModelEntry, Provider, ProviderKind } from "../provider.ts";
+import { callAs } from "../translate/call-as.ts";
+import { chatUpstream } from "../translate/forms.ts";
 
 const options = z.strictObject({
   api: z.literal("demo"),
@@ -16,12 +18,20 @@ export const demo = {
   options,
   async create(id, { delayMs }) {
     const words = text.split(/(?<= )/);
+    const models: readonly ModelEntry[] = [{ id: "demo", name: "Demonstration" }];
     const provider: Provider = {
       id,
       kind: "demo",
-      models: [{ id: "demo", name: "Demonstration" }],
+      models,
       apis: ["chat-completions"],
-      call: (call, sink) => (call.stream ? streamed(words, call, sink, delayMs) : whole(call, sink)),
+      call: callAs({
+        provider: id,
+        models,
+        native: { "chat-completions": "" },
+        upstream: chatUpstream,
+        path: "",
+        send: (_path, _body, call, sink) => (call.stream ? streamed(words, call, sink, delayMs) : whole(call, sink)),
+      }),
       listServed: async () => ["demo"],
       close: async () => {},
     };

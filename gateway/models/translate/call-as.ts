@@ -3,6 +3,7 @@ import { GatewayError } from "../../errors.ts";
 import type { CallHandle, CallSink, ClientApi, ModelCall, ModelEntry } from "../provider.ts";
 import { countTokens } from "./count-tokens.ts";
 import { clientForms } from "./forms.ts";
+import { isJson, jsonOf, listOf, parseJson } from "./json.ts";
 import type { UpstreamForm } from "./neutral.ts";
 import { noCall, translatedCall } from "./translated.ts";
 
@@ -23,6 +24,12 @@ export const sharedPaths = { embeddings: "/embeddings", completions: "/completio
 export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => CallHandle {
   const { provider, models, native, upstream, path, send } = speech;
   return (call, sink) => {
+    const model = models.find((entry) => entry.id === call.model);
+    if (model?.input && !model.input.includes("image") && holdsImage(call.body)) {
+      const text = `The model ${call.model} does not read images (models.providers.${provider}.models[].input): ask one that does.`;
+      sink.fail(new GatewayError("invalid_request", text, { param: "messages" }));
+      return noCall;
+    }
     const own = native[call.api];
     if (own !== undefined) return send(own, call.body, call, sink, call.apiHeaders);
     if (call.api === "count-tokens") return countTokens(call, sink);
@@ -32,14 +39,26 @@ export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => Cal
       sink.fail(new GatewayError("invalid_request", text, { param: "model" }));
       return noCall;
     }
-    const { maxTokens } = models.find((model) => model.id === call.model) ?? {};
     return translatedCall({
       call,
       sink,
       client,
       upstream,
-      target: { model: call.model, maxTokens },
+      target: { model: call.model, maxTokens: model?.maxTokens },
       send: (body, inner) => send(path, body, call, inner),
     });
   };
+}
+
+const imageTypes: readonly unknown[] = ["image_url", "input_image", "image"];
+
+/** Content parts of all client APIs are objects in lists, and say their type. Only bodies that hold the word are parsed. */
+function holdsImage(body: Buffer): boolean {
+  if (!body.includes('"image') && !body.includes('"input_image')) return false;
+  const isImage = (value: unknown): boolean =>
+    Array.isArray(value)
+      ? value.some((entry) => (isJson(entry) && imageTypes.includes(entry.type)) || isImage(jsonOf(entry).content))
+      : false;
+  const asked = parseJson(body.toString("utf8"));
+  return [...listOf(asked?.messages), ...listOf(asked?.input)].some((message) => isImage(jsonOf(message).content));
 }
