@@ -77,7 +77,7 @@ export async function startFakeUpstream(): Promise<FakeUpstream> {
   const child: ChildProcess = fork(join(import.meta.dirname, "fake-upstream-server.ts"), {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
-  const [message]: unknown[] = await once(child, "message");
+  const [message]: unknown[] = await Promise.race([once(child, "message"), once(child, "exit")]);
   if (typeof message !== "object" || message === null || !("port" in message) || typeof message.port !== "number")
     throw new Error("the fake upstream did not start");
   const { port } = message;
