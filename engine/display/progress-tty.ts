@@ -63,11 +63,14 @@ export function createTtyProgress(options: TtyOptions): Display {
     return treeLines(rows, { paint, isPreview: options.isPreview, columns: screen.columns(), dots });
   }
 
+  const noticeLines = (): string[] =>
+    notices.length === 0 ? [] : ["", ...notices.flatMap((line) => wrap(line, screen.columns() - 1))];
+
   function frame(): void {
     const lines = tree();
     lastFrameMs = nowMs();
     dirty = false;
-    const below = notices.length === 0 ? [] : ["", ...notices.map((line) => clip(line, screen.columns() - 1))];
+    const below = noticeLines();
     if (lines.length + below.length > 0) draw([...fit(lines, screen.rows() - 2 - below.length, paint), ...below]);
   }
 
@@ -94,13 +97,24 @@ export function createTtyProgress(options: TtyOptions): Display {
       open = false;
       rows.finish();
       // The last frame is whole: what does not fit scrolls up into the history of the terminal.
-      const lines = tree();
+      const lines = [...tree(), ...noticeLines()];
       const end = endText(rows, options).replaceAll("\n", "\r\n");
       const body = lines.map((line) => `${line}\u001b[K\r\n`).join("");
       screen.write(`${beginFrame}${toTop()}${body}\u001b[J${endFrame}${lines.length > 0 ? "\r\n" : ""}${end}${showCursor}`);
       drawn = [];
     },
   };
+}
+
+/** Between words: what a signal does must be there to read on a narrow terminal too. */
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= columns) lines.push(`${lines.pop()} ${word}`);
+    else lines.push(word);
+  }
+  return lines.map((line) => clip(line, columns));
 }
 
 /** Header and the newest lines, where a tree is higher than the terminal. */

@@ -65,6 +65,17 @@ const summary: EngineEvent = {
 };
 
 describe("the tree on a terminal", () => {
+  test("what a signal does is wrapped where the terminal is narrow, and stays in the last frame", () => {
+    const { screen, display } = open(40, 12);
+    display.event(pre("create", stack));
+    display.notice("^C received; cancelling. To terminate immediately, press ^C again.\n");
+    const wrapped = /cancelling\. To terminate\nimmediately, press \^C again\./;
+    assert.match(screen.screen().join("\n"), wrapped);
+    display.event(summary);
+    display.close();
+    assert.match(screen.screen().join("\n"), wrapped);
+  });
+
   test("grows in place and shows how long things take", () => {
     const { screen, display, after } = open(80, 24);
     const box = state("box", { custom: false, type: "demo:index:Box" });
