@@ -25,8 +25,8 @@ export function createTail() {
 
 /** What the upstream reported last; undefined when it reported nothing. */
 export function readUsage(tail: string): Usage | undefined {
-  const input = last(tail, /"prompt_tokens":\s*(\d+)/g);
-  const output = last(tail, /"completion_tokens":\s*(\d+)/g);
+  const input = last(tail, /"(?:prompt|input)_tokens":\s*(\d+)/g);
+  const output = last(tail, /"(?:completion|output)_tokens":\s*(\d+)/g);
   return input === undefined && output === undefined ? undefined : { input: input ?? 0, output: output ?? 0 };
 }
 

@@ -177,6 +177,15 @@ test("a client that leaves a translated stream aborts the upstream's", async () 
   assert.equal((await upstream.waitFor("aborted"))[0]?.state, "aborted");
 });
 
+test("tokens are counted in every API", async () => {
+  await upstream.script([{}]);
+  for (const kind of Object.keys(kinds))
+    for (const api of Object.values(clientApis)) await (await post(api.path, api.ask(`${kind}/m`, "hi", true))).text();
+  const metrics = await (await fetch(`${gateway.url}/metrics`, { headers: bearer })).text();
+  for (const kind of Object.keys(kinds))
+    assert.match(metrics, new RegExp(`openclaw_llm_tokens_total\\{provider="${kind}",model="m",direction="output"\\} [1-9]`));
+});
+
 describe("count_tokens", () => {
   const body = { messages: [{ role: "user", content: "How many tokens are in this sentence?" }] };
 
