@@ -43,13 +43,13 @@ async function opened(): Promise<Workspace> {
 
 test("the folder of the backend, from every form of its URL", async () => {
   const directory = async (url: string) =>
-    (await openBackend({ env: { HOME: "/home/ann", PULUMI_BACKEND_URL: url }, project: undefined, cwd: "/work/here" }))
+    (await openBackend({ env: { HOME: "/home/ann", PULUMI_BACKEND_URL: url }, project: undefined, cwd: "/srv/here" }))
       .directory;
   assert.equal(await directory("file://~"), "/home/ann");
   assert.equal(await directory("file://~/state"), "/home/ann/state");
   assert.equal(await directory("file:///var/lib/state"), "/var/lib/state");
-  assert.equal(await directory("file://./state"), "/work/here/state");
-  assert.equal(await directory("file://state?no_tmp_dir=true"), "/work/here/state");
+  assert.equal(await directory("file://./state"), "/srv/here/state");
+  assert.equal(await directory("file://state?no_tmp_dir=true"), "/srv/here/state");
   assert.equal(await directory("file:///with%20space"), "/with space");
 });
 
