@@ -64,7 +64,7 @@ export async function startUnit(options: Omit<UnitOptions, "lingerWasOff">): Pro
   if (!(await succeeds("systemctl", ["--user", "show-environment"]))) return false;
   const user = userInfo().username;
   const lingers = (await output("loginctl", ["show-user", user, "--property=Linger", "--value"])).trim() === "yes";
-  if (!lingers && !(await succeeds("loginctl", ["enable-linger"]))) return false;
+  if (!lingers && !(await succeeds("loginctl", ["enable-linger", user]))) return false;
   const name = unitName(options.files);
   mkdirSync(unitFolder(), { recursive: true });
   // Proxy addresses may hold a password.
@@ -87,7 +87,7 @@ export async function removeUnit(files: SupervisorFiles): Promise<void> {
   if (!lingerWasOff) return;
   const others = readdirSync(unitFolder()).filter((name) => name.startsWith("openclaw-gateway-"));
   const [heir] = others;
-  if (!heir) await succeeds("loginctl", ["disable-linger"]);
+  if (!heir) await succeeds("loginctl", ["disable-linger", userInfo().username]);
   // The last service will need to know.
   else prependOnce(join(unitFolder(), heir));
 }

@@ -7,7 +7,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { debianRoot } from "./debian-root.ts";
 import type { Outcome } from "./local-clone.ts";
 
-const tools = { "systemd-nspawn": "systemd-container", debootstrap: "debootstrap", nsenter: "util-linux" };
+/** What is needed, with the packages that bring it. Other distributions do not know Debian's keys by themselves. */
+const tools = {
+  "systemd-nspawn": ["systemd-container"],
+  debootstrap: ["debootstrap", "debian-archive-keyring"],
+  nsenter: ["util-linux"],
+  setpriv: ["util-linux"],
+};
 const bootTimeoutMs = 60_000;
 const shutDownTimeoutMs = 20_000;
 
@@ -41,7 +47,7 @@ export function whyNoVm(): string | undefined {
   if (process.getuid?.() !== 0) return "systemd-nspawn and debootstrap need root";
   const missing = Object.entries(tools).filter(([tool]) => !isOnPath(tool));
   if (missing.length > 0) {
-    const packages = missing.map(([, name]) => name);
+    const packages = missing.flatMap(([, names]) => names);
     if (!isOnPath("apt-get")) return `${missing.map(([tool]) => tool).join(" and ")} missing, and there is no apt-get`;
     console.error(`installing ${packages.join(" and ")} with apt-get, once: some seconds`);
     const options = { stdio: "pipe", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } } as const;
