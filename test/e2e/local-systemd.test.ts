@@ -1,7 +1,7 @@
 /** The gateway as a service of the user's systemd, on a machine that boots: sessions end, linger is given or refused, the machine restarts. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -152,6 +152,9 @@ machineTest(
     await loggedOut("lingering");
     assert.ok(await answers("lingering"));
 
+    // What is killed must not have to compile everything anew: the running processes have put their code on disk.
+    const cache = "home/lingering/.local/share/openclaw-stack/*/local/run/compile-cache/*/*";
+    await eventually("compiled code is kept", 15_000, async () => globSync(cache, { cwd: vm.root }).length > 0);
     await killBoth("lingering", context);
 
     await vm.shutDown();
