@@ -1,4 +1,5 @@
 /** Reads the command line: command, flags, arguments; refuses in a sentence what is unknown or needs the CLI. */
+import { editDistance } from "./edit-distance.ts";
 import { EngineError } from "./errors.ts";
 import { aliases, type CommandSpec, cliCommands, commands, globalFlags, globalRefused } from "./flags.ts";
 
@@ -39,22 +40,8 @@ function parseFlags(spec: string, refused: boolean): Flag[] {
     });
 }
 
-/** Fewest changes of a letter from one word to the other. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
-
 function suggestion(word: string, known: string[]): string {
-  const ranked = known.map((name) => ({ name, changes: distance(word, name) })).sort((a, b) => a.changes - b.changes);
+  const ranked = known.map((name) => ({ name, changes: editDistance(word, name) })).sort((a, b) => a.changes - b.changes);
   const [best] = ranked;
   return best && best.changes <= Math.max(1, Math.min(3, Math.floor(word.length / 2))) ? best.name : "";
 }

@@ -15,6 +15,7 @@ import {
   parseDocument,
   type YAMLMap,
 } from "yaml";
+import { editDistance } from "./edit-distance.ts";
 import { EngineError } from "./errors.ts";
 import { errnoOf, explainErrno } from "./files.ts";
 
@@ -163,17 +164,4 @@ function explainSyntax(code: string, message: string, text: string, offset: numb
   if (code === "MULTIPLE_DOCS") return "the file holds more than one YAML document (`---`); keep one";
   const plain = message.split("\n")[0] ?? message;
   return `the YAML cannot be read: ${plain.charAt(0).toLowerCase()}${plain.slice(1)}`;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { chooseEngine } from "../../engine/official.ts";
 import { runProgram } from "../../engine/program.ts";
+import { deploymentOptions } from "../support/deployment-options.ts";
 import { startIdleEngine } from "../support/idle-engine.ts";
 
 const { values } = parseArgs({
@@ -153,25 +154,14 @@ async function measureProgram(workload: Workload): Promise<number> {
         monitorAddress: engine.address,
         engineAddress: engine.address,
         onOutput: (_stream, line) => console.error(line),
-        options: {
-          kind: "update",
-          dryRun: false,
+        options: deploymentOptions({
           project: "bench",
-          stack: "dev",
-          organization: "organization",
           parallel: 16,
-          config: {},
-          configSecretKeys: [],
-          refresh: false,
-          targets: [],
-          targetDependents: false,
-          replaceTargets: [],
-          continueOnError: false,
           rootDirectory: folder.path,
           programDirectory: join(folder.path, "infra"),
           entryPoint: "index.ts",
           runtimeOptions: { typescript: false },
-        },
+        }),
       });
       const { code } = await running.exited;
       seconds.push((performance.now() - started) / 1000);

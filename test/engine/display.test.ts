@@ -13,30 +13,11 @@ import type { EngineEvent, StepOp } from "../../engine/events.ts";
 import { quote } from "../../engine/go-quote.ts";
 import { makeUrn, parseUrn, type ResourceState } from "../../engine/resource.ts";
 import { type PropertyMap, secret, signatureKey, signatures, unknown } from "../../engine/values.ts";
+import { plainOptions } from "../support/plain-display.ts";
 import { takeApart } from "../support/printed.ts";
 
 const recordings = join(import.meta.dirname, "../fixtures/recordings");
 const recorded = (name: string): string => readFileSync(join(recordings, name), "utf8");
-
-const plainOptions: DisplayOptions = {
-  kind: "update",
-  isPreview: true,
-  project: "demo",
-  stack: "dev",
-  diff: false,
-  json: false,
-  interactive: false,
-  colors: false,
-  showSames: false,
-  showReads: false,
-  showReplacementSteps: false,
-  showConfig: false,
-  showSecrets: false,
-  suppressOutputs: false,
-  suppressProgress: true,
-  fullOutput: false,
-  debug: false,
-};
 
 async function print(events: EngineEvent[], options: Partial<DisplayOptions> = {}): Promise<{ out: string; err: string }> {
   let out = "";

@@ -6,6 +6,7 @@ import type { DeploymentOptions } from "../../engine/deployment.ts";
 import type { EngineEvent } from "../../engine/events.ts";
 import { startSource } from "../../engine/monitor.ts";
 import type { Source } from "../../engine/source.ts";
+import { deploymentOptions } from "./deployment-options.ts";
 import { createMemorySink, type MemorySink, type MemorySinkOptions } from "./memory-sink.ts";
 
 export interface MonitorClient {
@@ -27,24 +28,7 @@ export async function createMonitorClient(
   let address = "";
   const events: EngineEvent[] = [];
   const sink = createMemorySink({ stack: "dev", project: "demo", ...sinkOptions });
-  const options: DeploymentOptions = {
-    kind: "update",
-    dryRun: false,
-    project: "demo",
-    stack: "dev",
-    organization: "organization",
-    parallel: 8,
-    config: {},
-    configSecretKeys: [],
-    refresh: false,
-    targets: [],
-    targetDependents: false,
-    replaceTargets: [],
-    continueOnError: false,
-    rootDirectory: "/project",
-    programDirectory: import.meta.dirname,
-    ...more,
-  };
+  const options = deploymentOptions({ rootDirectory: "/project", programDirectory: import.meta.dirname, ...more });
   const source = await startSource(options, {
     sink,
     emit: (event) => events.push(event),

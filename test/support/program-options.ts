@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DeploymentOptions } from "../../engine/deployment.ts";
+import { deploymentOptions } from "./deployment-options.ts";
 
 export interface ProgramFolder {
   root: string;
@@ -22,26 +23,13 @@ export async function createProgramFolder(): Promise<ProgramFolder> {
       const programDirectory = join(root, `program-${programs++}`);
       await mkdir(programDirectory);
       await writeFile(join(programDirectory, "index.ts"), source);
-      return {
-        kind: "update",
-        dryRun: false,
-        project: "demo",
-        stack: "dev",
-        organization: "organization",
-        parallel: 8,
-        config: {},
-        configSecretKeys: [],
-        refresh: false,
-        targets: [],
-        targetDependents: false,
-        replaceTargets: [],
-        continueOnError: false,
+      return deploymentOptions({
         rootDirectory: root,
         programDirectory,
         entryPoint: "index.ts",
         runtimeOptions: { typescript: false },
         ...more,
-      };
+      });
     },
     remove: () => rm(root, { recursive: true }),
   };

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { openDisplay } from "../../engine/display/display.ts";
 import type { Value } from "../../engine/values.ts";
 import { isMap } from "../../engine/values.ts";
+import { plainOptions } from "./plain-display.ts";
 import type { PrintedDeployment } from "./printed.ts";
 import { sections, takeApart } from "./printed.ts";
 import { describe, differences, plain } from "./replay-compare.ts";
@@ -23,23 +24,13 @@ async function print({ events, options }: Replay, form: { diff?: boolean; json?:
   const printed: Printed = { out: "", err: "", both: "" };
   const display = await openDisplay(
     {
+      ...plainOptions,
       kind: options.kind,
       isPreview: options.dryRun,
       project: options.project,
       stack: options.stack,
       diff: form.diff ?? false,
       json: form.json ?? false,
-      interactive: false,
-      colors: false,
-      showSames: false,
-      showReads: false,
-      showReplacementSteps: false,
-      showConfig: false,
-      showSecrets: false,
-      suppressOutputs: false,
-      suppressProgress: true,
-      fullOutput: false,
-      debug: false,
     },
     {
       out: (piece) => {

@@ -14,6 +14,7 @@ import { openSecrets } from "../../engine/secrets.ts";
 import { createStateWriter } from "../../engine/state.ts";
 import type { PropertyMap, Value } from "../../engine/values.ts";
 import { isMap } from "../../engine/values.ts";
+import { deploymentOptions } from "./deployment-options.ts";
 import { rebuildBefore } from "./replay-before.ts";
 import type { ReadCheckpoint } from "./replay-checkpoint.ts";
 import { decryptSecure, parseCheckpoint } from "./replay-checkpoint.ts";
@@ -114,27 +115,19 @@ function optionsFor(step: ReplayStep, run: RecordedRun, root: string, program: s
   const started = run.calls.find((call) => call.service === "LanguageRuntime" && call.method === "Run");
   const known = readConfig(run) ?? { config: {}, secretKeys: [] };
   const [, project = ""] = /^name: (\S+)/m.exec(readText(step.recording, "Pulumi.yaml") ?? "") ?? [];
-  return {
+  return deploymentOptions({
     kind: step.kind,
     dryRun: step.dryRun ?? started?.request.dryRun === true,
     project,
-    stack: "dev",
-    organization: "organization",
-    parallel: 8,
     config: known.config,
     configSecretKeys: known.secretKeys,
     shownConfig: shownConfig(known),
-    refresh: false,
-    targets: [],
-    targetDependents: false,
-    replaceTargets: [],
-    continueOnError: false,
     rootDirectory: root,
     programDirectory: program,
     entryPoint: "index.ts",
     runtimeOptions: { typescript: false },
     ...step.options,
-  };
+  });
 }
 
 /** Which parts of an object are secret stands in the stack file only, which was not recorded. */

@@ -7,6 +7,7 @@ import type { ResourceState, Snapshot, StateWriter } from "../../engine/resource
 import { createRunDeployment } from "../../engine/run-deployment.ts";
 import type { HookRunner } from "../../engine/source.ts";
 import type { PropertyMap } from "../../engine/values.ts";
+import { deploymentOptions } from "./deployment-options.ts";
 import { createFakeCloud, type FakeCloud } from "./fake-cloud.ts";
 import { type Program, scriptedSource } from "./scripted-source.ts";
 
@@ -52,7 +53,7 @@ export function createTestStack(): TestStack {
         saves.push(snapshot);
         stack.snapshot = snapshot;
       });
-      const options: DeploymentOptions = { ...defaults, kind: program ? "update" : "destroy", ...more };
+      const options = deploymentOptions({ ...defaults, kind: program ? "update" : "destroy", ...more });
       const never = new AbortController().signal;
       const result = await createRunDeployment(scriptedSource(program ?? (async () => {}), hooks))(options, {
         snapshot: stack.snapshot,
@@ -74,22 +75,7 @@ export function createTestStack(): TestStack {
   return stack;
 }
 
-const defaults: Omit<DeploymentOptions, "kind"> = {
-  dryRun: false,
-  project: "test",
-  stack: "dev",
-  organization: "organization",
-  parallel: 16,
-  config: {},
-  configSecretKeys: [],
-  refresh: false,
-  targets: [],
-  targetDependents: false,
-  replaceTargets: [],
-  continueOnError: false,
-  rootDirectory: "/",
-  programDirectory: "/",
-};
+const defaults = { project: "test", parallel: 16, rootDirectory: "/", programDirectory: "/" };
 
 /** Writes what it was last asked for, one at a time, as the file backend does. */
 function createWriter(write: (snapshot: Snapshot) => void): StateWriter {
