@@ -105,7 +105,8 @@ export function readSpec(files: SupervisorFiles): ProcessSpec {
 }
 
 export function writeSpec(files: SupervisorFiles, spec: ProcessSpec): void {
-  const temporary = `${files.spec}.new`;
+  // Two command lines may write at the same time: each has its own file until the last step.
+  const temporary = `${files.spec}.${process.pid}.new`;
   writeFileSync(temporary, `${JSON.stringify(spec, null, 2)}\n`, { mode: 0o600 });
   renameSync(temporary, files.spec);
 }
