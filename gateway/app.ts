@@ -11,6 +11,7 @@ import { createServer } from "./http/server.ts";
 import { createProviders, type ProviderSet } from "./models/build.ts";
 import { createBalancer } from "./models/candidates.ts";
 import { createHealth } from "./models/health.ts";
+import { createRouted } from "./models/routed.ts";
 import { createRouter } from "./models/router.ts";
 import { createUpstreams } from "./models/upstreams.ts";
 import type { Log } from "./observability/log.ts";
@@ -61,6 +62,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     metrics,
     lifecycle,
     upstreams,
+    serve: createRouted(upstreams, metrics),
     runtime: () => runtime,
     reloadState: () => reloadState,
     pendingRestart: () => pending,

@@ -1,11 +1,10 @@
-// One call of a model by any of the client APIs: check, choose the route, hand over to the provider, relay the answer.
+// One call of a model by any of the client APIs: check, choose the route, hand over to the layers behind, relay the answer.
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { GatewayError } from "../errors.ts";
-import { type Affinity, createCandidates } from "../models/candidates.ts";
-import { callWithFailover } from "../models/failover.ts";
-import type { ClientApi, ModelCall } from "../models/provider.ts";
+import { readModelRequest } from "../models/body.ts";
+import type { ClientApi } from "../models/provider.ts";
 import type { Route } from "../models/router.ts";
-import { conversationStart, readModelRequest, withModel } from "./body.ts";
+import type { ModelWork } from "../models/work.ts";
 import type { GatewayContext, Runtime } from "./context.ts";
 import { errorShapeOf } from "./error-shapes.ts";
 import { createRelay, toGatewayError } from "./relay.ts";
@@ -31,63 +30,41 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
       throw new GatewayError("unsupported_media_type", "Send the body without Content-Encoding.");
     const asked = readModelRequest(request.body);
     const route = chooseRoute(runtime, asked.model);
-    const callFor = ({ model }: Route): ModelCall => ({
-      api,
-      model,
-      body: asked.model === model ? asked.bytes : withModel(asked.bytes, model),
-      stream: asked.stream,
-      requestId: request.id,
-      traceparent: typeof request.headers.traceparent === "string" ? request.headers.traceparent : undefined,
-      apiHeaders: apiHeaders(request),
-    });
     const fields = Object.assign(request.accessFields, {
       provider: route.provider.id,
       model: route.model,
       stream: asked.stream,
     });
-    const { routing, timeouts } = runtime.stack;
-    const mayFallBack = (request.headers[noFallbackHeader] ?? "0") === "0";
-    const candidates = createCandidates(
-      route,
-      mayFallBack ? runtime.router.fallbacksOf(route) : [],
-      affinityOf(request, asked.bytes),
-      {
-        upstreams: context.upstreams,
-        health: runtime.health,
-        balancer: runtime.balancer,
-        lastResort: routing.breaker.lastResort,
-      },
-    );
-
     // From here on the answer is written past fastify: bytes go from socket to socket.
     reply.hijack();
     const headers = answerHeaders(reply.getHeaders(), request);
     const { sseKeepAliveMs: keepAliveMs } = runtime.stack.http;
     const relay = createRelay(reply.raw, { stream: asked.stream, headers, keepAliveMs, errors });
+    const work: ModelWork = {
+      requestId: request.id,
+      api,
+      body: asked.bytes,
+      stream: asked.stream,
+      asked: asked.model,
+      route,
+      headers: request.headers,
+      callerId: request.caller?.id ?? "anonymous",
+      address: request.ip,
+      runtime,
+      answerHeaders: headers,
+      onRoute(answering, tries, error) {
+        nameRoute(headers, answering, tries);
+        Object.assign(fields, { provider: answering.provider.id, model: answering.model, tries });
+        if (error) fields.error_code = error.code;
+      },
+      onRecord(_, { firstByteMs, usage }) {
+        if (firstByteMs !== undefined) fields.ttft_ms = Math.round(firstByteMs * 10) / 10;
+        if (usage) fields.llm_tokens = usage.input + usage.output;
+      },
+    };
     metrics.overhead.observe((performance.now() - begun) / 1000);
     try {
-      relay.attach(
-        callWithFailover(
-          {
-            candidates,
-            upstreams: context.upstreams,
-            metrics,
-            maxTries: mayFallBack ? routing.maxTries : 1,
-            totalMs: timeouts.totalMs,
-            callFor,
-            onRoute(answering, tries, error) {
-              nameRoute(headers, answering, tries);
-              Object.assign(fields, { provider: answering.provider.id, model: answering.model, tries });
-              if (error) fields.error_code = error.code;
-            },
-            onRecord({ firstByteMs, usage }) {
-              if (firstByteMs !== undefined) fields.ttft_ms = Math.round(firstByteMs * 10) / 10;
-              if (usage) fields.llm_tokens = usage.input + usage.output;
-            },
-          },
-          relay,
-        ),
-      );
+      relay.attach(context.serve(work, relay));
     } catch (error) {
       const failure = toGatewayError(error);
       fields.error_code = failure.code;
@@ -107,24 +84,6 @@ function chooseRoute(runtime: Runtime, model: string | undefined): Route {
       param: "model",
     },
   );
-}
-
-/** With this header, whatever its value but "0", one upstream is asked and no other. */
-const noFallbackHeader = "x-openclaw-no-fallback";
-
-function affinityOf(request: FastifyRequest, body: Buffer): Affinity {
-  const key = request.headers["x-openclaw-session-key"];
-  return { sessionKey: typeof key === "string" && key !== "" ? key : undefined, prompt: () => conversationStart(body) };
-}
-
-/** What chooses versions and trial features of an API; never credentials. */
-function apiHeaders(request: FastifyRequest): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const name of ["anthropic-version", "anthropic-beta", "openai-beta"]) {
-    const value = request.headers[name];
-    if (typeof value === "string") found[name] = value;
-  }
-  return found;
 }
 
 function answerHeaders(set: Record<string, unknown>, request: FastifyRequest): Record<string, string> {

@@ -23,7 +23,7 @@ interface Options {
   /** Before the first bytes of the answer, and before a failure is told: who it is from. */
   onRoute(route: Route, tries: number, error?: GatewayError): void;
   /** One for each upstream that was asked. */
-  onRecord(record: CallRecord): void;
+  onRecord(route: Route, record: CallRecord): void;
 }
 
 /** Throws GatewayError `upstream_unavailable` when none may be asked. */
@@ -74,7 +74,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
           },
         },
         metrics,
-        options.onRecord,
+        (record) => options.onRecord(route, record),
       );
       // Where it failed at once, the next call is under way already.
       if (mine === tries) current = handle;

@@ -1,7 +1,7 @@
 // Rewriting the model's name in the bytes must be what parsing and writing anew would give.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { withModel } from "../../gateway/http/body.ts";
+import { withModel } from "../../gateway/models/body.ts";
 
 const cases = [
   '{"model":"a"}',

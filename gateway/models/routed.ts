@@ -1,0 +1,66 @@
+// The innermost layer of a model call: chooses the upstreams and asks one after the other.
+import type { Metrics } from "../observability/metrics.ts";
+import { conversationStart, withModel } from "./body.ts";
+import { createCandidates } from "./candidates.ts";
+import { callWithFailover } from "./failover.ts";
+import type { ModelCall } from "./provider.ts";
+import type { Route } from "./router.ts";
+import type { Upstreams } from "./upstreams.ts";
+import type { ModelWork, Serve } from "./work.ts";
+
+/** With this header, whatever its value but "0", one upstream is asked and no other. */
+const noFallbackHeader = "x-openclaw-no-fallback";
+
+export function createRouted(upstreams: Upstreams, metrics: Metrics): Serve {
+  return (work, sink) => {
+    const { runtime, route, headers } = work;
+    const { routing, timeouts } = runtime.stack;
+    const mayFallBack = (headers[noFallbackHeader] ?? "0") === "0";
+    const sessionKey = headers["x-openclaw-session-key"];
+    const affinity = {
+      sessionKey: typeof sessionKey === "string" && sessionKey !== "" ? sessionKey : undefined,
+      prompt: () => conversationStart(work.body),
+    };
+    const candidates = createCandidates(route, mayFallBack ? runtime.router.fallbacksOf(route) : [], affinity, {
+      upstreams,
+      health: runtime.health,
+      balancer: runtime.balancer,
+      lastResort: routing.breaker.lastResort,
+    });
+    return callWithFailover(
+      {
+        candidates,
+        upstreams,
+        metrics,
+        maxTries: mayFallBack ? routing.maxTries : 1,
+        totalMs: timeouts.totalMs,
+        callFor: (chosen) => callFor(work, chosen),
+        onRoute: work.onRoute,
+        onRecord: work.onRecord,
+      },
+      sink,
+    );
+  };
+}
+
+function callFor({ api, asked, body, stream, requestId, headers }: ModelWork, { model }: Route): ModelCall {
+  return {
+    api,
+    model,
+    body: asked === model ? body : withModel(body, model),
+    stream,
+    requestId,
+    traceparent: typeof headers.traceparent === "string" ? headers.traceparent : undefined,
+    apiHeaders: apiHeaders(headers),
+  };
+}
+
+/** What chooses versions and trial features of an API; never credentials. */
+function apiHeaders(headers: ModelWork["headers"]): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of ["anthropic-version", "anthropic-beta", "openai-beta"]) {
+    const value = headers[name];
+    if (typeof value === "string") found[name] = value;
+  }
+  return found;
+}
