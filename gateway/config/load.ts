@@ -32,6 +32,8 @@ export interface Loaded {
   /** The config and what it includes. */
   readonly files: readonly string[];
   readonly unconfigured: boolean;
+  /** The environment that it was read with. */
+  readonly env: Environment;
 }
 
 /** Throws ConfigError with every fault of the file. */
@@ -81,6 +83,7 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
     notes: [...migrated.notes, ...notInForce(config)],
     files: read.exists ? [...new Set([path, ...read.sources.map((source) => source.file)])] : [path],
     unconfigured: nothing,
+    env,
   };
 }
 
@@ -97,7 +100,6 @@ function notInForce(config: Config): string[] {
   const stack = stackOf(config);
   const set: [string, unknown][] = [
     ["rateLimit", stack.rateLimit],
-    ["cache", stack.cache?.enabled || undefined],
     ["cluster", stack.cluster],
     ["workers", stack.workers === 1 ? undefined : stack.workers],
     ["tasks", stack.tasks],

@@ -1,5 +1,6 @@
 // Our own settings: the block plugins.entries.openclaw-stack.config, which upstream's validator lets pass.
 import { z } from "zod";
+import { cacheSchema, idempotencySchema } from "./cache.ts";
 import {
   bytesSchema,
   idSchema,
@@ -9,6 +10,7 @@ import {
   secondsSchema,
   secretSchema,
 } from "./fields.ts";
+import { tracingSchema } from "./tracing.ts";
 
 export const scopes = ["operator.read", "operator.write", "operator.admin", "operator.approvals", "operator.pairing"] as const;
 export type Scope = (typeof scopes)[number];
@@ -232,13 +234,9 @@ export const stackSchema = z.strictObject({
     })
     .optional()
     .describe("nodes"),
-  cache: z
-    .strictObject({
-      enabled: z.boolean().default(false).describe("answer repeated identical requests from memory"),
-      ttlSeconds: z.int().min(1).max(86_400).default(300).describe("how long an answer is kept"),
-    })
-    .optional()
-    .describe("exact cache"),
+  cache: cacheSchema.prefault({}).describe("exact cache of answers"),
+  idempotency: idempotencySchema.prefault({}).describe("requests that may be sent twice and are answered once"),
+  tracing: tracingSchema.prefault({}).describe("OpenTelemetry spans"),
   cluster: z
     .strictObject({
       mode: z.union([z.boolean(), z.string()]).optional().describe("several gateways share their state"),

@@ -10,6 +10,10 @@ export interface CallRecord {
   readonly durationMs: number;
   readonly firstByteMs: number | undefined;
   readonly usage: Usage | undefined;
+  /** The answer was bought for another request, at this time or before: its usage is no cost of this one. */
+  readonly cached?: true;
+  /** What the upstream was sent as its trace context. */
+  readonly traceparent?: string | undefined;
 }
 
 export function placeCall(
@@ -44,7 +48,7 @@ export function placeCall(
       metrics.llmTokens.add(usage.input, provider.id, model, "input");
       metrics.llmTokens.add(usage.output, provider.id, model, "output");
     }
-    onRecord({ outcome, durationMs, firstByteMs, usage });
+    onRecord({ outcome, durationMs, firstByteMs, usage, traceparent: call.traceparent });
   }
 
   const watched: CallSink = {
