@@ -1,19 +1,31 @@
 // Places one call at the provider that the router chose, and keeps its books: latency, first token, tokens, outcome.
 import { type ErrorCode, GatewayError } from "../errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import { costOf } from "./cost.ts";
+import { createMetering } from "./metering.ts";
 import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
 import type { Route } from "./router.ts";
 import { createTail, readUsage, type Usage } from "./usage.ts";
 
 export interface CallRecord {
-  readonly outcome: "ok" | "cancelled" | ErrorCode;
+  /** lost: another upstream that was asked too answered first. */
+  readonly outcome: "ok" | "cancelled" | "lost" | ErrorCode;
   readonly durationMs: number;
   readonly firstByteMs: number | undefined;
+  /** Undefined where nothing was delivered, or nothing was counted. */
   readonly usage: Usage | undefined;
+  /** The upstream did not say, or not to the end: counted from what it delivered. */
+  readonly estimated?: boolean;
+  /** By the model's price in the config, in its currency; undefined where it has none. */
+  readonly cost?: number | undefined;
   /** The answer was bought for another request, at this time or before: its usage is no cost of this one. */
   readonly cached?: true;
   /** What the upstream was sent as its trace context. */
   readonly traceparent?: string | undefined;
+}
+
+export interface PlacedCall extends CallHandle {
+  abort(outcome?: "cancelled" | "lost"): void;
 }
 
 export function placeCall(
@@ -22,21 +34,27 @@ export function placeCall(
   sink: CallSink,
   metrics: Metrics,
   onRecord: (record: CallRecord) => void,
-): CallHandle {
+): PlacedCall {
   const { provider, model } = route;
   const begun = performance.now();
   const tail = createTail();
+  const metering = createMetering(provider, call);
   let firstByteMs: number | undefined;
   let pieces = 0;
   let lastPieceMs = 0;
   let over = false;
+  /** Asked once more, since the connection was stale. */
+  let again = false;
   metrics.llmActive.add(1, provider.id);
 
   function finish(outcome: CallRecord["outcome"]): void {
     if (over) return;
     over = true;
     const durationMs = performance.now() - begun;
-    const usage = readUsage(tail.text());
+    const metered = metering.finish(outcome === "ok", readUsage(tail.text()));
+    const usage = metered?.usage;
+    const estimated = metered?.estimated ?? false;
+    const cost = usage && costOf(route, usage);
     metrics.llmActive.add(-1, provider.id);
     metrics.llmRequests.add(1, provider.id, model, outcome);
     metrics.llmLatency.observe(durationMs / 1000, provider.id, model);
@@ -47,8 +65,10 @@ export function placeCall(
     if (usage) {
       metrics.llmTokens.add(usage.input, provider.id, model, "input");
       metrics.llmTokens.add(usage.output, provider.id, model, "output");
+      if (estimated) metrics.llmTokensEstimated.add(usage.input + usage.output, provider.id, model);
     }
-    onRecord({ outcome, durationMs, firstByteMs, usage, traceparent: call.traceparent });
+    if (cost) metrics.llmCost.add(cost, provider.id, model);
+    onRecord({ outcome, durationMs, firstByteMs, usage, estimated, cost, traceparent: call.traceparent });
   }
 
   const watched: CallSink = {
@@ -63,6 +83,7 @@ export function placeCall(
         lastPieceMs = performance.now() - begun;
       }
       tail.push(chunk);
+      metering.push(chunk);
       return sink.data(chunk);
     },
     end() {
@@ -70,6 +91,13 @@ export function placeCall(
       sink.end();
     },
     fail(error) {
+      if (error.stale && !again && !over && firstByteMs === undefined) {
+        again = true;
+        metrics.staleRetries.add(1, provider.id);
+        const spentMs = (call.spentMs ?? 0) + performance.now() - begun;
+        handle = provider.call({ ...call, fresh: true, spentMs }, watched);
+        return;
+      }
       finish(error.code);
       sink.fail(error);
     },
@@ -85,8 +113,8 @@ export function placeCall(
   }
   return {
     resume: () => handle.resume(),
-    abort() {
-      finish("cancelled");
+    abort(outcome = "cancelled") {
+      finish(outcome);
       handle.abort();
     },
   };

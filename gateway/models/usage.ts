@@ -1,8 +1,13 @@
 // Reads token counts from the end of an answer, streamed or not, without parsing what passes through.
 
 export interface Usage {
+  /** All that the model read, also what came from the provider's cache and what was written to it. */
   readonly input: number;
   readonly output: number;
+  /** Of the input: read from the provider's cache. */
+  readonly cachedInput?: number;
+  /** Of the input: written to the provider's cache. */
+  readonly cacheWrite?: number;
 }
 
 const tailBytes = 4096;

@@ -32,7 +32,17 @@ export function createMetrics(version: string) {
       fine,
     ),
     llmRequests: counter("openclaw_llm_requests_total", "Calls of models, by outcome", ["provider", "model", "outcome"]),
-    llmTokens: counter("openclaw_llm_tokens_total", "Tokens that upstreams reported", ["provider", "model", "direction"]),
+    llmTokens: counter(
+      "openclaw_llm_tokens_total",
+      "Tokens that upstreams reported, or that were estimated where they did not",
+      ["provider", "model", "direction"],
+    ),
+    llmTokensEstimated: counter("openclaw_llm_tokens_estimated_total", "Of these, the estimated ones", ["provider", "model"]),
+    llmCost: counter("openclaw_llm_cost_total", "Cost by the prices in the config, in their currency", ["provider", "model"]),
+    usageRecords: counter("openclaw_usage_records_total", "Records of usage, by what became of them", ["result"]),
+    stateOwner: gauge("openclaw_state_owner", "1 while this process is the writer of the state folder"),
+    redisUp: gauge("openclaw_redis_up", "1 while the shared Redis answers"),
+    redisLost: counter("openclaw_redis_lost_total", "Times that the shared Redis was lost"),
     llmLatency: histogram("openclaw_llm_latency_seconds", "Whole calls of models", seconds, ["provider", "model"]),
     modelCallDuration: histogram("openclaw_model_call_duration_seconds", "Whole calls of models, by provider", seconds, [
       "provider",
@@ -46,6 +56,19 @@ export function createMetrics(version: string) {
     llmActive: gauge("openclaw_llm_requests_active", "Calls of models under way", ["provider"]),
     cancellations: counter("openclaw_llm_cancellations_total", "Calls given up because the client left", ["provider"]),
     failovers: counter("openclaw_model_failover_total", "Calls that went on to another upstream", ["reason"]),
+    failoverSeconds: histogram(
+      "openclaw_model_failover_seconds",
+      "From the request to the asking of another upstream, by why the one before was left",
+      seconds,
+      ["reason"],
+    ),
+    hedges: counter("openclaw_model_hedges_total", "Calls made on top of one that took long, by whom they asked", ["provider"]),
+    hedgeWins: counter("openclaw_model_hedge_wins_total", "Such calls that answered first", ["provider"]),
+    staleRetries: counter(
+      "openclaw_upstream_stale_connections_total",
+      "Calls sent again over a new connection, because the one that was kept was gone",
+      ["provider"],
+    ),
     tries: histogram("openclaw_llm_tries", "Upstreams asked for one answer", [1, 2, 3, 4, 6, 8]),
     interToken: histogram(
       "openclaw_llm_inter_token_seconds",

@@ -1,0 +1,134 @@
+// How many tokens a call took: as the upstream said, else estimated from what it delivered, by a rule that learns from the answers that do say.
+import type { ModelCall, Provider } from "./provider.ts";
+import { countTokens, textRead, textWritten } from "./token-count.ts";
+import type { Usage } from "./usage.ts";
+
+export interface Metered {
+  readonly usage: Usage;
+  /** The upstream did not say, or not to the end. */
+  readonly estimated: boolean;
+}
+
+export interface Metering {
+  push(chunk: Buffer): void;
+  /** `whole`: the answer came to its end. Undefined where nothing was delivered: then nothing is known to be used. */
+  finish(whole: boolean, reported: Usage | undefined): Metered | undefined;
+}
+
+/** Of one model: tokens that were reported, by what the rule made of the same texts. Older answers count less and less. */
+interface Learned {
+  answers: number;
+  counted: number;
+  reported: number;
+  countedIn: number;
+  reportedIn: number;
+}
+
+/** As long as a provider lives, so does what its models taught. */
+const learned = new WeakMap<Provider, Map<string, Learned>>();
+
+/** An answer beyond this is counted as it comes, and not kept. */
+const keptBytes = 16 * 1024;
+/** Longer requests are counted by this much of them. */
+const readBytes = 256 * 1024;
+/** Every answer teaches at first, then one of so many. */
+const firstAnswers = 32;
+const oneOf = 8;
+const forgetting = 0.99;
+/** Until answers have said more, the rule alone has this weight, in tokens. */
+const prior = 20;
+/** Beyond these it is not the same text: tokens that were thought and not shown, for one. */
+const plausible = { least: 0.25, most: 4 };
+
+export function createMetering(provider: Provider, call: ModelCall): Metering {
+  const { api, stream } = call;
+  let chunks: Buffer[] = [];
+  let bytes = 0;
+  let tokens = 0;
+  let delivered = false;
+
+  /** All that is kept; of a stream only whole lines, where `rest` allows to keep the last one. */
+  function count(rest: boolean): void {
+    let kept = Buffer.concat(chunks);
+    chunks = [];
+    bytes = 0;
+    if (rest) {
+      const end = kept.lastIndexOf(0x0a) + 1;
+      chunks = end < kept.length ? [Buffer.from(kept.subarray(end))] : [];
+      bytes = kept.length - end;
+      kept = kept.subarray(0, end);
+    }
+    tokens += countTokens(textWritten(api, stream, kept.toString("utf8")));
+  }
+
+  return {
+    push(chunk) {
+      delivered = true;
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (stream && bytes > keptBytes) count(true);
+    },
+    finish(whole, reported) {
+      // Asking how many tokens a text has uses none.
+      if (!delivered || api === "count-tokens") return undefined;
+      const model = modelOf(provider, call.model);
+      if (whole && reported) {
+        model.answers += 1;
+        if (model.answers <= firstAnswers || model.answers % oneOf === 0) {
+          count(false);
+          learn(model, call.body, tokens, reported);
+        }
+        chunks = [];
+        return { usage: reported, estimated: false };
+      }
+      count(false);
+      const output = Math.round(tokens * ratioOf(model.reported, model.counted));
+      // What a stream says at its beginning is no more than that; at its end it may have come before the cut.
+      if (reported && reported.output > 0 && reported.output >= output * 0.8) return { usage: reported, estimated: !whole };
+      const input = reported?.input || Math.round(tokensRead(call.body) * ratioOf(model.reportedIn, model.countedIn));
+      return { usage: { ...reported, input, output }, estimated: true };
+    },
+  };
+}
+
+function modelOf(provider: Provider, id: string): Learned {
+  let models = learned.get(provider);
+  if (!models) {
+    models = new Map();
+    learned.set(provider, models);
+  }
+  let model = models.get(id);
+  if (!model) {
+    model = { answers: 0, counted: 0, reported: 0, countedIn: 0, reportedIn: 0 };
+    // Clients may choose names freely where a provider takes any.
+    if (models.size < 1000) models.set(id, model);
+  }
+  return model;
+}
+
+function learn(model: Learned, body: Buffer, counted: number, { input, output }: Usage): void {
+  if (isPlausible(output, counted)) {
+    model.counted = model.counted * forgetting + counted;
+    model.reported = model.reported * forgetting + output;
+  }
+  if (body.length > readBytes) return;
+  const countedIn = tokensRead(body);
+  if (!isPlausible(input, countedIn)) return;
+  model.countedIn = model.countedIn * forgetting + countedIn;
+  model.reportedIn = model.reportedIn * forgetting + input;
+}
+
+const isPlausible = (reported: number, counted: number): boolean =>
+  counted >= 2 && reported >= counted * plausible.least && reported <= counted * plausible.most;
+
+const ratioOf = (reported: number, counted: number): number => {
+  // What many answers said is not watered down.
+  const weight = counted > 50 * prior ? 0 : prior;
+  return (reported + weight) / (counted + weight || 1);
+};
+
+function tokensRead(body: Buffer): number {
+  if (body.length <= readBytes) return countTokens(textRead(body.toString("utf8")));
+  const part = countTokens(textRead(body.subarray(0, readBytes).toString("utf8")));
+  return Math.round((part * body.length) / readBytes);
+}
