@@ -10,6 +10,7 @@ import type { GatewayContext, ReloadState, Runtime } from "./http/context.ts";
 import { createServer } from "./http/server.ts";
 import { createProviders, type ProviderSet } from "./models/build.ts";
 import { createBalancer } from "./models/candidates.ts";
+import { openGate } from "./models/gate.ts";
 import { createHealth } from "./models/health.ts";
 import { createRouted } from "./models/routed.ts";
 import { createRouter } from "./models/router.ts";
@@ -62,7 +63,8 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     metrics,
     lifecycle,
     upstreams,
-    serve: createRouted(upstreams, metrics),
+    serve: createRouted(upstreams, metrics, openGate),
+    readiness: [],
     runtime: () => runtime,
     reloadState: () => reloadState,
     pendingRestart: () => pending,

@@ -24,6 +24,9 @@ export const errorTable = {
   request_timeout: { status: 408, type: "invalid_request_error", wsClose: 1008, tryNext: false },
   body_too_large: { status: 413, type: "invalid_request_error", wsClose: 1009, tryNext: false },
   unsupported_media_type: { status: 415, type: "invalid_request_error", wsClose: 1003, tryNext: false },
+  idempotency_conflict: { status: 422, type: "invalid_request_error", wsClose: 1008, tryNext: false },
+  idempotency_in_progress: { status: 409, type: "invalid_request_error", wsClose: 1008, tryNext: false },
+  slow_reader: { status: 503, type: "api_error", wsClose: 1013, tryNext: false },
   client_gone: { status: 499, type: "api_error", wsClose: 1001, tryNext: false },
   internal: { status: 500, type: "api_error", wsClose: 1011, tryNext: false },
   upstream_rejected: { status: 400, type: "invalid_request_error", wsClose: 1011, tryNext: false },
@@ -34,6 +37,7 @@ export const errorTable = {
   upstream_malformed: { status: 502, type: "api_error", wsClose: 1011, tryNext: true },
   upstream_cut: { status: 502, type: "api_error", wsClose: 1011, tryNext: true },
   upstream_timeout: { status: 504, type: "api_error", wsClose: 1011, tryNext: true },
+  destination_refused: { status: 502, type: "api_error", wsClose: 1011, tryNext: true },
   upstream_unavailable: { status: 503, type: "api_error", wsClose: 1013, tryNext: false },
   draining: { status: 503, type: "api_error", wsClose: 1012, tryNext: false },
   config_invalid: { status: 500, type: "api_error", wsClose: 1011, tryNext: false },
@@ -50,6 +54,8 @@ interface ErrorDetails {
   readonly retryAfter?: string;
   /** An upstream's own error, already in OpenAI's shape: passed on as bytes. */
   readonly body?: Buffer;
+  /** The connection had been used before and broke before a byte of the answer: the same upstream may be asked over a new one. */
+  readonly stale?: boolean;
   readonly cause?: unknown;
 }
 
@@ -60,6 +66,7 @@ export class GatewayError extends Error {
   readonly param: string | null;
   readonly retryAfter: string | undefined;
   readonly body: Buffer | undefined;
+  readonly stale: boolean;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -69,6 +76,7 @@ export class GatewayError extends Error {
     this.param = details.param ?? null;
     this.retryAfter = details.retryAfter;
     this.body = details.body;
+    this.stale = details.stale === true;
   }
 
   /** OpenAI's shape. */

@@ -10,6 +10,7 @@ import {
   secondsSchema,
   secretSchema,
 } from "./fields.ts";
+import { routingSchema } from "./routing.ts";
 import { tracingSchema } from "./tracing.ts";
 
 export const scopes = ["operator.read", "operator.write", "operator.admin", "operator.approvals", "operator.pairing"] as const;
@@ -51,57 +52,6 @@ export const timeoutsSchema = z.strictObject({
   totalMs: positiveMsSchema.default(600_000).describe("the whole call; the only limit of a call that does not stream"),
 });
 export type Timeouts = z.output<typeof timeoutsSchema>;
-
-const upstreamNameSchema = z.string().min(1);
-
-export const poolSchema = z.strictObject({
-  members: z
-    .array(
-      z.union([
-        upstreamNameSchema,
-        z.strictObject({
-          model: upstreamNameSchema.describe('the upstream: "provider/model"'),
-          weight: z.number().positive().max(1000).default(1).describe("its share, beside the others' weights"),
-        }),
-      ]),
-    )
-    .min(1)
-    .describe('upstreams that serve the same: "provider/model", or { model, weight }'),
-  sticky: z
-    .enum(["none", "session", "prompt"])
-    .default("session")
-    .describe(
-      "session: requests with the same x-openclaw-session-key go to the same upstream; prompt: also those that begin with the same messages, so that its prefix cache is used; none: always the least loaded",
-    ),
-});
-export type PoolConfig = z.output<typeof poolSchema>;
-
-export const routingSchema = z.strictObject({
-  fallbacks: z
-    .record(z.string().min(1), z.array(upstreamNameSchema))
-    .default({})
-    .describe('by model ("provider/model", or a pool): what is asked next when it fails, in this order'),
-  pools: z
-    .record(idSchema, poolSchema)
-    .default({})
-    .describe("equal upstreams under one name, which clients ask for as a model; the least loaded answers"),
-  maxTries: z.int().min(1).max(20).default(4).describe("upstreams asked for one request at most; 1: never a second one"),
-  breaker: z
-    .strictObject({
-      failures: z.int().min(1).default(3).describe("failures in a row after which an upstream is left alone"),
-      openMs: positiveMsSchema.default(5000).describe("for this long; doubled each time that the trial after it fails"),
-      maxOpenMs: positiveMsSchema.default(120_000).describe("but never longer than this; also the bound of Retry-After"),
-      lastResort: z
-        .boolean()
-        .default(true)
-        .describe(
-          "when every upstream of a request is left alone: ask the one that comes back first all the same; false: answer 503 with Retry-After at once",
-        ),
-    })
-    .prefault({})
-    .describe("circuit breaker of each upstream"),
-});
-export type Routing = z.output<typeof routingSchema>;
 
 /** `plugins.entries.openclaw-stack.config`. */
 export const stackSchema = z.strictObject({

@@ -25,6 +25,14 @@ export interface ReloadState {
   readonly hash: string;
 }
 
+/** What a part of the gateway has to say in /readyz. */
+export interface ReadinessPart {
+  /** What does not work as it should; does not take the gateway out of its balancer. */
+  degraded?(): readonly string[];
+  /** Shown to a caller who may read, under these names. */
+  detail?(): Readonly<Record<string, unknown>>;
+}
+
 export interface GatewayContext {
   readonly version: string;
   readonly stateDir: string;
@@ -35,6 +43,8 @@ export interface GatewayContext {
   readonly upstreams: Upstreams;
   /** The layers that a model call goes through. */
   readonly serve: Serve;
+  /** Beside what the readiness route knows itself. */
+  readonly readiness: readonly ReadinessPart[];
   runtime(): Runtime;
   reloadState(): ReloadState | undefined;
   /** Settings that wait for a restart. */

@@ -53,7 +53,7 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
       runtime,
       answerHeaders: headers,
       onRoute(answering, tries, error) {
-        nameRoute(headers, answering, tries);
+        if (tries > 0) nameRoute(headers, answering, tries);
         Object.assign(fields, { provider: answering.provider.id, model: answering.model, tries });
         if (error) fields.error_code = error.code;
       },

@@ -1,4 +1,5 @@
 // Which upstream is asked next for one request: the model's own, the least loaded of a pool, then the fallbacks; what is broken is skipped.
+import type { Place } from "./gate.ts";
 import type { Health } from "./health.ts";
 import type { Member, Pool, Route } from "./router.ts";
 import type { Upstreams } from "./upstreams.ts";
@@ -10,9 +11,16 @@ export interface Affinity {
   prompt(): string | undefined;
 }
 
+/** An upstream with a place at it, or those of a model that are all full: one may wait for any of them. */
+export type Choice = { readonly route: Route; readonly place: Place } | { readonly full: readonly Route[] };
+
 export interface Candidates {
-  /** Undefined: no other upstream may be asked. Each is given once. */
-  next(): Route | undefined;
+  /** Undefined: no other upstream may be asked. Each is given once; one that is full is not given. */
+  choose(enter: (route: Route) => Place | undefined): Choice | undefined;
+  /** One that is up, works and has a place: for a call that is only made on top of another one. */
+  chooseSpare(enter: (route: Route) => Place | undefined): Choice | undefined;
+  /** These were waited for: one that had its turn, or all of them in vain. */
+  given(routes: readonly Route[]): void;
   /** Until one of them may be asked again. */
   waitMs(): number;
 }
@@ -33,16 +41,28 @@ export function createCandidates(route: Route, fallbacks: readonly Route[], affi
   const given = new Set<string>();
   const isLeft = ({ route: { provider, model } }: Member): boolean => !given.has(`${provider.id}/${model}`);
 
-  function give({ route: chosen }: Member, note: string | undefined): Route {
-    given.add(`${chosen.provider.id}/${chosen.model}`);
-    return note === undefined ? chosen : { ...chosen, note };
+  /** The note is about the name that the client used. */
+  function noted(members: readonly Member[], { route: chosen }: Member): Route {
+    return members === groups[0]?.members && route.note !== undefined ? { ...chosen, note: route.note } : chosen;
   }
 
-  function pick(isOpen: (member: Member) => boolean): Route | undefined {
+  function pick(isOpen: (member: Member) => boolean, enter: (route: Route) => Place | undefined): Choice | undefined {
     for (const { pool, members } of groups) {
-      const open = members.filter((member) => isLeft(member) && isOpen(member));
-      const chosen = pool && open.length > 1 ? balancer.choose(pool, open, affinity) : open[0];
-      if (chosen) return give(chosen, members === groups[0]?.members ? route.note : undefined);
+      let open = members.filter((member) => isLeft(member) && isOpen(member));
+      const full: Route[] = [];
+      while (open.length > 0) {
+        const chosen = pool && open.length > 1 ? balancer.choose(pool, open, affinity) : open[0];
+        if (!chosen) break;
+        const place = enter(chosen.route);
+        if (place) {
+          given.add(`${chosen.route.provider.id}/${chosen.route.model}`);
+          if (pool) balancer.took(pool, chosen);
+          return { route: noted(members, chosen), place };
+        }
+        full.push(noted(members, chosen));
+        open = open.filter((member) => member !== chosen);
+      }
+      if (full.length > 0) return { full };
     }
     return undefined;
   }
@@ -53,11 +73,15 @@ export function createCandidates(route: Route, fallbacks: readonly Route[], affi
     Math.min(...groups.flatMap(({ members }) => members.map((member) => upstreams.waitMs(member.route))));
 
   return {
-    next() {
-      const found = pick((member) => mayGo(member) && isUp(member)) ?? pick(mayGo);
+    choose(enter) {
+      const found = pick((member) => mayGo(member) && isUp(member), enter) ?? pick(mayGo, enter);
       if (found || given.size > 0 || !deps.lastResort) return found;
       const soonest = waitMs();
-      return pick((member) => upstreams.waitMs(member.route) <= soonest);
+      return pick((member) => upstreams.waitMs(member.route) <= soonest, enter);
+    },
+    chooseSpare: (enter) => pick((member) => mayGo(member) && isUp(member), enter),
+    given(routes) {
+      for (const { provider, model } of routes) given.add(`${provider.id}/${model}`);
     },
     waitMs,
   };
@@ -65,6 +89,8 @@ export function createCandidates(route: Route, fallbacks: readonly Route[], affi
 
 export interface Balancer {
   choose(pool: Pool, open: readonly Member[], affinity: Affinity): Member | undefined;
+  /** What was chosen had a place: whose turn is next moves on. */
+  took(pool: Pool, member: Member): void;
 }
 
 /** A tied request leaves a member that has this much more to do than the others on average. */
@@ -73,6 +99,7 @@ const stickyLoadFactor = 1.25;
 export function createBalancer(upstreams: Pick<Upstreams, "active">): Balancer {
   /** Virtual time of each member: who had less of its share goes first among the equally loaded. */
   const passes = new Map<string, number>();
+  const keyOf = (pool: Pool, { route }: Member): string => `${pool.id}\0${route.provider.id}/${route.model}`;
 
   return {
     choose(pool, open, affinity) {
@@ -88,18 +115,17 @@ export function createBalancer(upstreams: Pick<Upstreams, "active">): Balancer {
         if (tied && load(tied) <= Math.max(1, (stickyLoadFactor * total) / weights) + 1 / tied.weight) return tied;
       }
       const least = Math.min(...open.map(load));
-      const passOf = ({ route }: Member): number => passes.get(`${pool.id}\0${route.provider.id}/${route.model}`) ?? 0;
-      const chosen = highest(
+      const passOf = (member: Member): number => passes.get(keyOf(pool, member)) ?? 0;
+      return highest(
         open.filter((member) => load(member) === least),
         (member) => -passOf(member),
       );
-      if (!chosen) return undefined;
+    },
+    took(pool, member) {
       // One that was away does not catch up on what it missed.
-      const floor = passes.get(pool.id) ?? 0;
-      const pass = Math.max(floor, passOf(chosen));
+      const pass = Math.max(passes.get(pool.id) ?? 0, passes.get(keyOf(pool, member)) ?? 0);
       passes.set(pool.id, pass);
-      passes.set(`${pool.id}\0${chosen.route.provider.id}/${chosen.route.model}`, pass + 1 / chosen.weight);
-      return chosen;
+      passes.set(keyOf(pool, member), pass + 1 / member.weight);
     },
   };
 }

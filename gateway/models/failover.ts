@@ -1,11 +1,14 @@
 // Places a call at one upstream after the other, until one answers: only while nothing of an answer is with the client.
 import { errorTable, GatewayError } from "../errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { type CallRecord, placeCall } from "./call.ts";
+import { type PlacedCall, placeCall } from "./call.ts";
 import type { Candidates } from "./candidates.ts";
+import type { Gate, Place } from "./gate.ts";
+import type { HedgePlan } from "./hedge.ts";
 import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
 import type { Route } from "./router.ts";
-import type { Upstreams } from "./upstreams.ts";
+import type { CallUnderWay, Upstreams } from "./upstreams.ts";
+import type { ModelWork } from "./work.ts";
 
 export interface RestartableSink extends CallSink {
   /** Forgets what came so far; false when some of the answer is on its way to the client. */
@@ -13,50 +16,67 @@ export interface RestartableSink extends CallSink {
 }
 
 interface Options {
+  readonly work: ModelWork;
   readonly candidates: Candidates;
+  readonly gate: Gate;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
   readonly maxTries: number;
-  /** No further upstream is asked after this time. */
+  /** For the whole request: no further upstream is asked after this time, and later ones get what is left of it. */
   readonly totalMs: number;
-  callFor(route: Route): ModelCall;
-  /** Before the first bytes of the answer, and before a failure is told: who it is from. */
-  onRoute(route: Route, tries: number, error?: GatewayError): void;
-  /** One for each upstream that was asked. */
-  onRecord(route: Route, record: CallRecord): void;
+  /** Set where a second upstream is asked when the first takes long. */
+  readonly hedge: HedgePlan | undefined;
+  callFor(work: ModelWork, route: Route, spentMs: number): ModelCall;
 }
 
-/** Throws GatewayError `upstream_unavailable` when none may be asked. */
+interface Attempt {
+  readonly route: Route;
+  readonly extra: boolean;
+  readonly call: CallUnderWay;
+  handle: PlacedCall | undefined;
+  over: boolean;
+}
+
+/** Never throws: what goes wrong is told to the sink. */
 export function callWithFailover(options: Options, sink: RestartableSink): CallHandle {
-  const { candidates, upstreams, metrics } = options;
+  const { work, candidates, gate, upstreams, metrics, hedge } = options;
   const begun = performance.now();
+  /** One, or more where hedged. Once one of them answers it is the only one. */
+  const running: Attempt[] = [];
+  let answering: Attempt | undefined;
   let tries = 0;
   let over = false;
-  let current: CallHandle | undefined;
-  let cancelled: (() => void) | undefined;
+  let leaveQueue: (() => void) | undefined;
+  let hedgeTimer: NodeJS.Timeout | undefined;
 
-  function attempt(route: Route): void {
+  const enter = (route: Route): Place | undefined => gate.enter(route, work);
+  const spentMs = (): number => performance.now() - begun;
+
+  function attempt(route: Route, place: Place, extra: boolean): void {
     tries += 1;
-    const mine = tries;
-    const call = upstreams.begin(route);
-    let head: [string, number | undefined] = ["", undefined];
-    let answered = false;
+    const self: Attempt = { route, extra, call: upstreams.begin(route), handle: undefined, over: false };
+    running.push(self);
+    let type = "";
+    let length: number | undefined;
+    const asked = performance.now();
     /** The head waits for the first bytes: until then another upstream may still answer. */
     const begin = (): void => {
-      if (answered) return;
-      answered = true;
-      call.answered();
-      options.onRoute(route, mine);
-      sink.head(...head);
+      if (answering === self) return;
+      answering = self;
+      self.call.answered();
+      hedge?.answered(route, performance.now() - asked);
+      if (running.length > 1) loseOthers(self);
+      work.onRoute(route, tries);
+      sink.head(type, length);
     };
-    cancelled = () => call.end("cancelled");
     try {
-      const handle = placeCall(
+      self.handle = placeCall(
         route,
-        options.callFor(route),
+        options.callFor(work, route, tries === 1 ? 0 : spentMs()),
         {
-          head(type, length) {
-            head = [type, length];
+          head(contentType, contentLength) {
+            type = contentType;
+            length = contentLength;
           },
           data(chunk) {
             begin();
@@ -64,62 +84,160 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
           },
           end() {
             begin();
+            close(self);
             settle();
-            call.end("ok");
+            self.call.end("ok");
             sink.end();
           },
           fail(error) {
-            call.end(error);
-            goOn(route, error);
+            close(self);
+            self.call.end(error);
+            goOn(self, error);
           },
         },
         metrics,
-        (record) => options.onRecord(route, record),
+        (record) => {
+          place.leave(record);
+          work.onRecord(route, record);
+        },
       );
-      // Where it failed at once, the next call is under way already.
-      if (mine === tries) current = handle;
     } catch (error) {
-      call.end("cancelled");
-      settle();
-      throw error;
+      close(self);
+      self.call.end("cancelled");
+      // A fault of the gateway's own or of its config: no other upstream would fare better.
+      if (!extra) fail(route, asGatewayError(error));
+      return;
+    }
+    if (self.over) return;
+    if (hedge && !answering && hedge.extras > tries - 1) hedgeTimer = setTimeout(askAnother, hedge.delayMs);
+  }
+
+  function close(self: Attempt): void {
+    self.over = true;
+    const at = running.indexOf(self);
+    if (at >= 0) running.splice(at, 1);
+    if (answering === self) answering = undefined;
+    if (running.length === 0) clearTimeout(hedgeTimer);
+  }
+
+  function loseOthers(winner: Attempt): void {
+    if (winner.extra) metrics.hedgeWins.add(1, winner.route.provider.id);
+    for (const other of running.slice()) if (other !== winner) drop(other, "lost");
+  }
+
+  function drop(one: Attempt, outcome: "cancelled" | "lost"): void {
+    close(one);
+    one.call.end("cancelled");
+    one.handle?.abort(outcome);
+  }
+
+  /** Another upstream is asked on top of the one that has said nothing yet. */
+  function askAnother(): void {
+    if (over || answering || running.length === 0 || !hedge || tries >= options.maxTries || !hedge.spend()) return;
+    const choice = candidates.chooseSpare(enter);
+    if (!choice || "full" in choice) return;
+    metrics.hedges.add(1, choice.route.provider.id);
+    attempt(choice.route, choice.place, true);
+  }
+
+  function goOn({ route, extra }: Attempt, error: GatewayError): void {
+    const { tryNext } = errorTable[error.code];
+    // Another one is under way: it is what the request goes on to.
+    if (tryNext && running.length > 0) {
+      if (!extra) countFailover(error);
+      return;
+    }
+    for (const other of running.slice()) drop(other, "lost");
+    const mayGoOn = tryNext && tries < options.maxTries && spentMs() < options.totalMs && sink.restart();
+    if (!mayGoOn || !askNext(error)) fail(route, error);
+  }
+
+  function countFailover(error: GatewayError): void {
+    metrics.failovers.add(1, error.code);
+    metrics.failoverSeconds.observe(spentMs() / 1000, error.code);
+  }
+
+  /** False: there is none. `after` is why one is asked that is not the first. */
+  function askNext(after?: GatewayError): boolean {
+    const choice = candidates.choose(enter);
+    if (!choice) return false;
+    if (after) countFailover(after);
+    if ("full" in choice) waitFor(choice.full);
+    else attempt(choice.route, choice.place, false);
+    return true;
+  }
+
+  function waitFor(full: readonly Route[]): void {
+    const left = (): void => {
+      clearTimeout(deadline);
+      leaveQueue = undefined;
+    };
+    /** Upstreams whose queue takes nobody are passed over, as if they had failed. */
+    const refused = (error: GatewayError): void => {
+      left();
+      candidates.given(full);
+      const mayGoOn = errorTable[error.code].tryNext && options.maxTries > 1;
+      if (!mayGoOn || !askNext(error)) fail(undefined, error);
+    };
+    // Every waiter has an end, whatever the queue's own limit is.
+    const deadline = setTimeout(() => {
+      leaveQueue?.();
+      leaveQueue = undefined;
+      const text = `no upstream of this model had a place for this request within ${options.totalMs} ms`;
+      fail(undefined, new GatewayError("upstream_timeout", text));
+    }, options.totalMs - spentMs());
+    try {
+      const leave = gate.wait(full, work, {
+        taken(route, place) {
+          left();
+          // Broken while this waited: the others may be well.
+          if (upstreams.waitMs(route) > 0) {
+            place.leave(undefined);
+            if (!askNext()) fail(undefined, unavailable(candidates.waitMs()));
+            return;
+          }
+          candidates.given([route]);
+          attempt(route, place, false);
+        },
+        refused,
+      });
+      leaveQueue = () => {
+        left();
+        leave();
+      };
+    } catch (error) {
+      refused(asGatewayError(error));
     }
   }
 
-  function goOn(route: Route, error: GatewayError): void {
-    const mayGoOn = errorTable[error.code].tryNext && tries < options.maxTries && performance.now() - begun < options.totalMs;
-    const next = mayGoOn && sink.restart() ? candidates.next() : undefined;
-    if (next) {
-      metrics.failovers.add(1, error.code);
-      try {
-        attempt(next);
-      } catch (cause) {
-        sink.fail(cause instanceof GatewayError ? cause : error);
-      }
-      return;
-    }
+  /** `route` is who failed; undefined where nobody was asked. */
+  function fail(route: Route | undefined, error: GatewayError): void {
+    if (over) return;
     settle();
-    options.onRoute(route, tries, error);
+    work.onRoute(route ?? work.route, route ? tries : 0, error);
     sink.fail(error);
   }
 
   function settle(): void {
     over = true;
-    metrics.tries.observe(tries);
+    clearTimeout(hedgeTimer);
+    if (tries > 0) metrics.tries.observe(tries);
   }
 
-  const first = candidates.next();
-  if (!first) throw unavailable(candidates.waitMs());
-  attempt(first);
+  if (!askNext()) fail(undefined, unavailable(candidates.waitMs()));
   return {
-    resume: () => current?.resume(),
+    resume: () => answering?.handle?.resume(),
     abort() {
       if (over) return;
       settle();
-      cancelled?.();
-      current?.abort();
+      leaveQueue?.();
+      for (const one of running.slice()) drop(one, "cancelled");
     },
   };
 }
+
+const asGatewayError = (error: unknown): GatewayError =>
+  error instanceof GatewayError ? error : new GatewayError("internal", "The gateway failed at this request.", { cause: error });
 
 function unavailable(waitMs: number): GatewayError {
   const seconds = Number.isFinite(waitMs) ? Math.max(1, Math.ceil(waitMs / 1000)) : 1;

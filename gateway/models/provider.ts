@@ -2,8 +2,10 @@
 import type { Dispatcher } from "undici";
 import type { z } from "zod";
 import type { SecretInput } from "../config/fields.ts";
+import type { Environment } from "../config/places.ts";
 import type { Timeouts } from "../config/stack.ts";
 import type { GatewayError } from "../errors.ts";
+import type { Dial } from "./dial.ts";
 
 /** What is sent to a model server. */
 export interface ModelCall {
@@ -16,18 +18,27 @@ export interface ModelCall {
   readonly stream: boolean;
   readonly requestId: string;
   readonly traceparent: string | undefined;
+  /** Of the request's time, what is gone already: with waiting, or with upstreams that failed. */
+  readonly spentMs?: number;
+  /** Not over a connection that was used before. */
+  readonly fresh?: boolean;
   /** Headers of the client that belong to its API; sent on to a provider that speaks the same one. */
   readonly apiHeaders?: Readonly<Record<string, string>>;
 }
 
-export type ClientApi =
-  | "chat-completions"
-  | "responses"
-  | "messages"
-  | "count-tokens"
-  | "embeddings"
-  | "completions"
-  | "rerank";
+export const clientApis = [
+  "chat-completions",
+  "responses",
+  "messages",
+  "count-tokens",
+  "embeddings",
+  "completions",
+  "rerank",
+  "speech",
+  "transcriptions",
+  "translations",
+] as const;
+export type ClientApi = (typeof clientApis)[number];
 
 /**
  * Receives the answer. After `end` or `fail` nothing more is called, and after `CallHandle.abort` nothing at all.
@@ -66,6 +77,15 @@ export interface ModelEntry {
   readonly input?: readonly string[] | undefined;
   readonly contextWindow?: number | undefined;
   readonly maxTokens?: number | undefined;
+  readonly cost?: ModelPrices | undefined;
+}
+
+/** Of a million tokens. */
+export interface ModelPrices {
+  readonly input?: number | undefined;
+  readonly output?: number | undefined;
+  readonly cacheRead?: number | undefined;
+  readonly cacheWrite?: number | undefined;
 }
 
 export interface ProviderDeps {
@@ -73,7 +93,9 @@ export interface ProviderDeps {
   /** The current value of a secret; asked for at each call, so that a changed file takes effect. */
   readonly secret: (input: SecretInput) => string;
   /** Loaded only when a kind needs the network. */
-  readonly openConnections: (connectTimeoutMs: number) => Promise<Dispatcher>;
+  readonly openConnections: (dial: Dial) => Promise<Dispatcher>;
+  /** For the names of proxies. */
+  readonly env: Environment;
   readonly version: string;
 }
 

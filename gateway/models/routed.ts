@@ -3,6 +3,8 @@ import type { Metrics } from "../observability/metrics.ts";
 import { conversationStart, withModel } from "./body.ts";
 import { createCandidates } from "./candidates.ts";
 import { callWithFailover } from "./failover.ts";
+import type { Gate } from "./gate.ts";
+import { createHedging } from "./hedge.ts";
 import type { ModelCall } from "./provider.ts";
 import type { Route } from "./router.ts";
 import type { Upstreams } from "./upstreams.ts";
@@ -11,7 +13,8 @@ import type { ModelWork, Serve } from "./work.ts";
 /** With this header, whatever its value but "0", one upstream is asked and no other. */
 const noFallbackHeader = "x-openclaw-no-fallback";
 
-export function createRouted(upstreams: Upstreams, metrics: Metrics): Serve {
+export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate): Serve {
+  const hedging = createHedging();
   return (work, sink) => {
     const { runtime, route, headers } = work;
     const { routing, timeouts } = runtime.stack;
@@ -29,21 +32,22 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics): Serve {
     });
     return callWithFailover(
       {
+        work,
         candidates,
+        gate,
         upstreams,
         metrics,
         maxTries: mayFallBack ? routing.maxTries : 1,
         totalMs: timeouts.totalMs,
-        callFor: (chosen) => callFor(work, chosen),
-        onRoute: work.onRoute,
-        onRecord: work.onRecord,
+        hedge: mayFallBack ? hedging.planFor(work) : undefined,
+        callFor,
       },
       sink,
     );
   };
 }
 
-function callFor({ api, asked, body, stream, requestId, headers }: ModelWork, { model }: Route): ModelCall {
+function callFor({ api, asked, body, stream, requestId, headers }: ModelWork, { model }: Route, spentMs: number): ModelCall {
   return {
     api,
     model,
@@ -52,6 +56,7 @@ function callFor({ api, asked, body, stream, requestId, headers }: ModelWork, { 
     requestId,
     traceparent: typeof headers.traceparent === "string" ? headers.traceparent : undefined,
     apiHeaders: apiHeaders(headers),
+    spentMs,
   };
 }
 

@@ -1,6 +1,6 @@
 // Which provider answers for a model's name: exact provider/id, exact served id, alias, then a unique suffix or short name.
 import { nearest } from "../config/nearest.ts";
-import type { PoolConfig, Routing } from "../config/stack.ts";
+import type { PoolConfig, Routing } from "../config/routing.ts";
 import { GatewayError } from "../errors.ts";
 import type { ModelEntry, Provider } from "./provider.ts";
 

@@ -76,6 +76,22 @@ export function createMetrics(version: string) {
       fine,
       ["provider", "model"],
     ),
+    cacheRequests: counter(
+      "openclaw_cache_requests_total",
+      "Requests while the cache is on: hit, miss, bypass, or coalesced with one under way",
+      ["result"],
+    ),
+    idempotentRequests: counter(
+      "openclaw_idempotent_requests_total",
+      "Requests with an idempotency key: first, replayed, joined (waits for the first) or conflict",
+      ["result"],
+    ),
+    keptBytes: gauge("openclaw_cache_bytes", "Memory taken by kept answers", ["store"]),
+    keptEntries: gauge("openclaw_cache_entries", "Answers kept in memory", ["store"]),
+    evictions: counter("openclaw_cache_evictions_total", "Kept answers that went: expired, or for want of room", [
+      "store",
+      "reason",
+    ]),
     breakerState: gauge("openclaw_upstream_breaker_state", "0 closed, 1 half-open, 2 open; as of its last call", [
       "provider",
       "model",

@@ -47,7 +47,17 @@ function setUp(members: (string | { model: string; weight: number })[], sticky: 
   const health = { of: (id: string): ProviderHealth => ({ provider: id, state: down.has(id) ? "down" : "up" }) };
   const ask = (name: string, affinity: Affinity = none) => {
     const route = router.resolve(name);
-    return createCandidates(route, router.fallbacksOf(route), affinity, { upstreams, health, balancer, lastResort });
+    const candidates = createCandidates(route, router.fallbacksOf(route), affinity, {
+      upstreams,
+      health,
+      balancer,
+      lastResort,
+    });
+    const next = (full: readonly string[] = []) => {
+      const choice = candidates.choose(({ provider: { id } }) => (full.includes(id) ? undefined : { leave() {} }));
+      return choice && "route" in choice ? choice.route : undefined;
+    };
+    return { ...candidates, next };
   };
   const breakIt = (id: string, model = "qwen"): void =>
     upstreams.begin({ provider: provider(id), model }).end(new GatewayError("upstream_failed", "made to fail"));

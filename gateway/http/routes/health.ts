@@ -67,6 +67,7 @@ function degraded(context: GatewayContext): string[] {
     ...down.map((provider) => `model:${provider.provider}`),
     ...(context.reloadState()?.result === "invalid" ? ["config"] : []),
     ...(context.pendingRestart().length > 0 ? ["restart-pending"] : []),
+    ...context.readiness.flatMap((part) => part.degraded?.() ?? []),
   ];
 }
 
@@ -98,5 +99,6 @@ function detail(context: GatewayContext) {
     },
     providers: runtime.health.list(),
     upstreams: context.upstreams.list(),
+    ...Object.assign({}, ...context.readiness.map((part) => part.detail?.())),
   };
 }
