@@ -19,6 +19,7 @@ const { runPinned } = require("./pinned-node.cjs");
 const developmentCommands = {
   test: ["test/run.ts"],
   "test:fast": ["test/run.ts", "--fast"],
+  bench: ["test/bench/speed.ts"],
   "bench:engine": ["test/bench/engine.ts"],
   "bench:gateway": ["test/bench/gateway.ts"],
   settings: ["docs/generate-settings.ts"],

@@ -15,18 +15,20 @@ export interface Registry {
   gauge(name: string, help: string, labels?: readonly string[], collect?: () => number): Gauge;
   histogram(name: string, help: string, buckets: readonly number[], labels?: readonly string[]): Histogram;
   names(): readonly string[];
-  /** The exposition text, metric by metric, so that the caller may pause between them. */
+  /** The exposition text in small pieces, so that the caller may pause between them; a label set is never torn. */
   render(): Generator<string>;
 }
 
 /** Labels come from configs and bounded lists; beyond this many sets a metric counts into "other". */
 const maxSeries = 2000;
+/** Of a piece of the exposition text: written in a fraction of a millisecond. */
+const pieceChars = 16_384;
 
 export function createRegistry(): Registry {
-  const metrics = new Map<string, () => string>();
-  const add = (name: string, type: string, help: string, body: () => string): void => {
+  const metrics = new Map<string, { readonly head: string; readonly body: () => Iterable<string> }>();
+  const add = (name: string, type: string, help: string, body: () => Iterable<string>): void => {
     if (metrics.has(name)) throw new Error(`metric ${name} is declared twice`);
-    metrics.set(name, () => `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${body()}`);
+    metrics.set(name, { head: `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`, body });
   };
 
   function values(name: string, labels: readonly string[]) {
@@ -66,11 +68,12 @@ export function createRegistry(): Registry {
         series.map((key, { counts, sum }) => {
           const open = key === "" ? "{" : `${key.slice(0, -1)},`;
           let total = 0;
-          const lines = counts.map((count, index) => {
-            total += count;
-            return `${name}_bucket${open}le="${index < buckets.length ? buckets[index] : "+Inf"}"} ${total}\n`;
-          });
-          return `${lines.join("")}${name}_sum${key} ${number(sum)}\n${name}_count${key} ${total}\n`;
+          let lines = "";
+          for (let index = 0; index < counts.length; index += 1) {
+            total += counts[index] ?? 0;
+            lines += `${name}_bucket${open}le="${index < buckets.length ? buckets[index] : "+Inf"}"} ${total}\n`;
+          }
+          return `${lines}${name}_sum${key} ${number(sum)}\n${name}_count${key} ${total}\n`;
         }),
       );
       return {
@@ -85,7 +88,17 @@ export function createRegistry(): Registry {
     },
     names: () => [...metrics.keys()],
     *render() {
-      for (const text of metrics.values()) yield text();
+      let piece = "";
+      for (const { head, body } of metrics.values()) {
+        piece += head;
+        for (const text of body()) {
+          piece += text;
+          if (piece.length < pieceChars) continue;
+          yield piece;
+          piece = "";
+        }
+      }
+      if (piece !== "") yield piece;
     },
   };
 }
@@ -103,10 +116,8 @@ function createSeries<Entry>(labels: readonly string[], make: () => Entry) {
       entries.set(at, made);
       return made.entry;
     },
-    map(line: (key: string, entry: Entry) => string): string {
-      let text = "";
-      for (const { key, entry } of entries.values()) text += line(key, entry);
-      return text;
+    *map(line: (key: string, entry: Entry) => string): Generator<string> {
+      for (const { key, entry } of entries.values()) yield line(key, entry);
     },
   };
 }

@@ -1,8 +1,11 @@
 // Figures in Prometheus' text format, written piece by piece so that a large scrape does not stop the streams.
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { setImmediate as pause } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 import { stackOf } from "../../config/rules.ts";
 import { GatewayError } from "../../errors.ts";
+import type { Registry } from "../../observability/registry.ts";
 import { requireScope } from "../auth.ts";
 import type { GatewayContext } from "../context.ts";
 
@@ -13,12 +16,20 @@ export function registerMetrics(server: FastifyInstance, context: GatewayContext
       if (!metrics.enabled) throw new GatewayError("endpoint_disabled", "Metrics are turned off (metrics.enabled).");
       if (surface === "all" && !metrics.public)
         requireScope(context.runtime().auth.authenticate(request.headers, request.ip), "operator.read");
-      const parts: string[] = [];
-      for (const part of context.metrics.registry.render()) {
-        parts.push(part);
-        await pause();
-      }
-      return reply.type("text/plain; version=0.0.4; charset=utf-8").send(parts.join(""));
+      reply.hijack();
+      for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value);
+      await writeMetrics(reply.raw, context.metrics.registry);
     });
   }
+}
+
+/** Others get their turn after each piece, and a slow reader holds the rest back. */
+export async function writeMetrics(response: ServerResponse, registry: Pick<Registry, "render">): Promise<void> {
+  response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+  for (const piece of registry.render()) {
+    if (!response.write(piece)) await Promise.race([once(response, "drain"), once(response, "close")]);
+    await pause();
+    if (response.destroyed) return;
+  }
+  response.end();
 }
