@@ -1,6 +1,6 @@
 // Rules between settings, that a shape alone cannot express.
-import { isIP } from "node:net";
 import type { Fault } from "./faults.ts";
+import { isNetwork } from "./governance.ts";
 import { type Config, pluginId, type StackConfig } from "./schema.ts";
 
 export type AuthMode = "none" | "token" | "password" | "trusted-proxy";
@@ -80,9 +80,7 @@ export function checkRules(config: Config): Fault[] {
   if (stack.metrics.port === gateway.port)
     fault(`${stackPath}.metrics.port`, "is the gateway's own port", "Choose another one: 18790 is usual.");
   for (const entry of gateway.trustedProxies) {
-    const [address = "", bits] = entry.split("/");
-    const family = isIP(address);
-    if (family === 0 || (bits !== undefined && !(Number(bits) >= 0 && Number(bits) <= (family === 4 ? 32 : 128)))) {
+    if (!isNetwork(entry)) {
       fault(
         "gateway.trustedProxies",
         `${JSON.stringify(entry)} is neither an address nor a network`,

@@ -10,33 +10,9 @@ import {
   secondsSchema,
   secretSchema,
 } from "./fields.ts";
+import { rateLimitSchema, rotationSchema, tokenSchema } from "./governance.ts";
 import { routingSchema } from "./routing.ts";
 import { tracingSchema } from "./tracing.ts";
-
-export const scopes = ["operator.read", "operator.write", "operator.admin", "operator.approvals", "operator.pairing"] as const;
-export type Scope = (typeof scopes)[number];
-
-export const tokenSchema = z.strictObject({
-  id: idSchema.describe("the token's name in logs and metrics"),
-  token: secretSchema.describe("the token itself: a secret reference"),
-  scopes: z.array(z.enum(scopes)).default(["operator.read", "operator.write"]).describe("what it may do"),
-  notBefore: z.iso
-    .datetime({ offset: true, error: "expected a time such as 2026-12-31T00:00:00Z" })
-    .optional()
-    .describe("refused before this time"),
-  expiresAt: z.iso
-    .datetime({ offset: true, error: "expected a time such as 2026-12-31T00:00:00Z" })
-    .optional()
-    .describe("refused from this time on"),
-  limits: z
-    .strictObject({
-      requestsPerMinute: z.int().min(1).optional().describe("requests in a minute"),
-      tokensPerMinute: z.int().min(1).optional().describe("model tokens in a minute"),
-      concurrent: z.int().min(1).optional().describe("requests at the same time"),
-    })
-    .optional()
-    .describe("limits of this token"),
-});
 
 export const timeoutsSchema = z.strictObject({
   connectMs: positiveMsSchema
@@ -63,13 +39,8 @@ export const stackSchema = z.strictObject({
     .prefault({})
     .describe("the built-in demonstration model; never used when a provider is configured"),
   tokens: z.array(tokenSchema).default([]).describe("named tokens beside gateway.auth.token"),
-  rateLimit: z
-    .strictObject({
-      maxRequestsPerMinute: z.int().min(1).default(600).describe("of the whole gateway"),
-      maxRequestsPerMinutePerToken: z.int().min(1).default(60).describe("of one token"),
-    })
-    .optional()
-    .describe("requests that are let in"),
+  rateLimit: rateLimitSchema.optional().describe("requests that are let in; without it there is no limit"),
+  rotation: rotationSchema.prefault({}).describe("tokens that are replaced"),
   timeouts: timeoutsSchema.prefault({}).describe("how long a model server may take"),
   routing: routingSchema.prefault({}).describe("which upstream answers, and which one when that one fails"),
   health: z
