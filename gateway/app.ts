@@ -4,11 +4,16 @@ import type { FastifyInstance } from "fastify";
 import { ConfigError } from "./config/faults.ts";
 import type { Loaded } from "./config/load.ts";
 import { needsRestart } from "./config/restart.ts";
+import { logFormat } from "./config/rules.ts";
 import { messageOf } from "./errors.ts";
 import { createAuthenticator } from "./http/auth.ts";
 import type { GatewayContext, ReloadState, Runtime } from "./http/context.ts";
 import { createServer } from "./http/server.ts";
 import { createProviders, type ProviderSet } from "./models/build.ts";
+import type { AnswerStore } from "./models/cache/answers.ts";
+import { createCache } from "./models/cache/cache.ts";
+import { createIdempotency } from "./models/cache/idempotency.ts";
+import { createMemoryAnswers } from "./models/cache/memory.ts";
 import { createBalancer } from "./models/candidates.ts";
 import { openGate } from "./models/gate.ts";
 import { createHealth } from "./models/health.ts";
@@ -16,7 +21,7 @@ import { createRouted } from "./models/routed.ts";
 import { createRouter } from "./models/router.ts";
 import { createUpstreams } from "./models/upstreams.ts";
 import type { Log } from "./observability/log.ts";
-import { createMetrics } from "./observability/metrics.ts";
+import { createMetrics, type Metrics } from "./observability/metrics.ts";
 import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
 
 export interface App {
@@ -63,7 +68,10 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     metrics,
     lifecycle,
     upstreams,
-    serve: createRouted(upstreams, metrics, openGate),
+    serve: createIdempotency(
+      { metrics, stores: answerStores("idempotency", metrics) },
+      createCache({ metrics, stores: answerStores("cache", metrics) }, createRouted(upstreams, metrics, openGate)),
+    ),
     readiness: [],
     runtime: () => runtime,
     reloadState: () => reloadState,
@@ -208,8 +216,4 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
       await providers.closeUnused(undefined);
     },
   };
-}
-
-export function logFormat(loaded: Loaded): "json" | "text" {
-  return loaded.config.logging.consoleStyle === "pretty" ? "text" : loaded.stack.logging.format;
 }

@@ -46,3 +46,4 @@ export const idempotencySchema = z.strictObject({
     .default("memory")
     .describe("memory: of each process; redis: shared by all gateways of cluster.redisUrl (answers are stored there in clear)"),
 });
+export type IdempotencySettings = z.output<typeof idempotencySchema>;
