@@ -217,3 +217,9 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     },
   };
 }
+
+function answerStores(label: string, metrics: Metrics): { memory: AnswerStore; redis: AnswerStore } {
+  const figures = { bytes: metrics.keptBytes, entries: metrics.keptEntries, evictions: metrics.evictions };
+  const memory = createMemoryAnswers(label, figures);
+  return { memory, redis: memory };
+}
