@@ -1,5 +1,6 @@
 // Our own settings: the block plugins.entries.openclaw-stack.config, which upstream's validator lets pass.
 import { z } from "zod";
+import { admissionSchema, quotasSchema } from "./admission.ts";
 import { cacheSchema, idempotencySchema } from "./cache.ts";
 import {
   bytesSchema,
@@ -43,6 +44,8 @@ export const stackSchema = z.strictObject({
   rotation: rotationSchema.prefault({}).describe("tokens that are replaced"),
   timeouts: timeoutsSchema.prefault({}).describe("how long a model server may take"),
   routing: routingSchema.prefault({}).describe("which upstream answers, and which one when that one fails"),
+  admission: admissionSchema.prefault({}).describe("when an upstream is full, and who waits for it"),
+  quotas: quotasSchema,
   health: z
     .strictObject({
       intervalMs: positiveMsSchema.default(30_000).describe("between two looks at a provider's /models"),
