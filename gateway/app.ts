@@ -5,9 +5,10 @@ import { ConfigError } from "./config/faults.ts";
 import type { Loaded } from "./config/load.ts";
 import { needsRestart } from "./config/restart.ts";
 import { logFormat } from "./config/rules.ts";
+import type { StackConfig } from "./config/schema.ts";
 import { messageOf } from "./errors.ts";
 import { createAuthenticator } from "./http/auth.ts";
-import type { GatewayContext, ReloadState, Runtime } from "./http/context.ts";
+import type { GatewayContext, ReadinessPart, ReloadState, Runtime } from "./http/context.ts";
 import { createServer } from "./http/server.ts";
 import { createProviders, type ProviderSet } from "./models/build.ts";
 import type { AnswerStore } from "./models/cache/answers.ts";
@@ -20,9 +21,12 @@ import { createHealth } from "./models/health.ts";
 import { createRouted } from "./models/routed.ts";
 import { createRouter } from "./models/router.ts";
 import { createUpstreams } from "./models/upstreams.ts";
+import { createUsageLayer } from "./models/usage-layer.ts";
 import type { Log } from "./observability/log.ts";
 import { createMetrics, type Metrics } from "./observability/metrics.ts";
 import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
+import { createStateOwner } from "./store/state-lock.ts";
+import { createUsageBooks } from "./store/usage/books.ts";
 
 export interface App {
   readonly server: FastifyInstance;
@@ -34,6 +38,10 @@ export interface App {
   reload(load: () => Promise<Loaded>): Promise<ReloadState>;
   /** Reads secrets again and lets callers in by their new values. */
   reloadSecrets(): Promise<void>;
+  /** After a drain: what the last requests left to be written is on disk when it resolves. */
+  finish(): Promise<void>;
+  /** The process ends at once: saves what can be saved without waiting. */
+  rescue(): void;
   close(): Promise<void>;
 }
 
@@ -41,6 +49,10 @@ interface Deps {
   readonly log: Log;
   readonly version: string;
   readonly now?: () => Date;
+  /** False: another process serves the port of metrics and health. */
+  readonly operations?: boolean;
+  /** Of parts outside. */
+  readonly readiness?: readonly ReadinessPart[];
 }
 
 export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
@@ -59,6 +71,10 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   let providers: ProviderSet = await createProviders(loaded, undefined, version);
   let runtime = await buildRuntime(loaded, 1);
   let queue: Promise<unknown> = Promise.resolve();
+  const { owner, usage, readiness } = openState(loaded.stateDir, () => runtime.stack, metrics, log, version);
+  lifecycle.onDrain(() => {
+    owner.release().catch((error: unknown) => log.of("state").error("state_release_failed", messageOf(error)));
+  });
 
   const context: GatewayContext = {
     version,
@@ -70,18 +86,26 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     upstreams,
     serve: createIdempotency(
       { metrics, stores: answerStores("idempotency", metrics) },
-      createCache({ metrics, stores: answerStores("cache", metrics) }, createRouted(upstreams, metrics, openGate)),
+      createCache(
+        { metrics, stores: answerStores("cache", metrics) },
+        createUsageLayer(usage, createRouted(upstreams, metrics, openGate)),
+      ),
     ),
-    readiness: [],
+    usage,
+    readiness: [readiness, ...(deps.readiness ?? [])],
     runtime: () => runtime,
     reloadState: () => reloadState,
     pendingRestart: () => pending,
   };
   const server = await createServer(context, "all");
-  const operations = loaded.stack.metrics.port === undefined ? undefined : await createServer(context, "operations");
+  const operations =
+    loaded.stack.metrics.port === undefined || deps.operations === false
+      ? undefined
+      : await createServer(context, "operations");
   metrics.configValid.set(1);
   metrics.configGeneration.set(1);
   metrics.restartPending.set(0);
+  owner.acquire();
 
   async function buildRuntime(from: Loaded, generation: number): Promise<Runtime> {
     const { config, stack } = from;
@@ -160,6 +184,11 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     };
   }
 
+  async function finish(): Promise<void> {
+    await owner.release();
+    await usage.close();
+  }
+
   /** One change after the other: the last one wins. */
   const serial = <T>(task: () => Promise<T>): Promise<T> => {
     const result = queue.then(task, task);
@@ -209,10 +238,13 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
         metrics.secretReloads.add(1, "applied");
         log.of("config").info("secrets_applied", "A changed secret is in force");
       }),
+    finish,
+    rescue: () => usage.rescue(),
     async close() {
       runtime.health.close();
       await operations?.close();
       await server.close();
+      await finish();
       await providers.closeUnused(undefined);
     },
   };
@@ -222,4 +254,39 @@ function answerStores(label: string, metrics: Metrics): { memory: AnswerStore; r
   const figures = { bytes: metrics.keptBytes, entries: metrics.keptEntries, evictions: metrics.evictions };
   const memory = createMemoryAnswers(label, figures);
   return { memory, redis: memory };
+}
+
+/** What is kept in the state folder: one process at a time is its writer. */
+function openState(stateDir: string, stack: () => StackConfig, metrics: Metrics, log: Log, version: string) {
+  const say = log.of("state");
+  const usage = createUsageBooks({
+    stateDir,
+    limits: () => stack().usage,
+    onResult: (result, count) => metrics.usageRecords.add(count, result),
+    onProblem: (event, message) => say.error(event, message),
+  });
+  const owner = createStateOwner({
+    stateDir,
+    version,
+    onChange(owns) {
+      metrics.stateOwner.set(owns ? 1 : 0);
+      say.info(
+        owns ? "state_acquired" : "state_released",
+        `This process is ${owns ? "" : "no longer "}the writer of ${stateDir}`,
+      );
+    },
+    onWaiting: (holder) =>
+      say.info(
+        "state_waiting",
+        `The state folder ${stateDir} is written by ${holder}; this process serves, and takes over when that one ends`,
+      ),
+  });
+  owner.use({ begin: () => usage.own(), end: () => usage.disown() });
+  const readiness: ReadinessPart = {
+    degraded: () => (owner.problem() === undefined && usage.problem() === undefined ? [] : ["usage"]),
+    detail: () => ({
+      state: { owner: owner.owns, holder: owner.holder() ?? null, problem: owner.problem() ?? usage.problem() ?? null },
+    }),
+  };
+  return { owner, usage, readiness };
 }

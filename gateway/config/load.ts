@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { ConfigError, type Fault, type Path, showPath } from "./faults.ts";
 import { migrate } from "./migrate.ts";
 import { type Environment, findPlaces } from "./places.ts";
-import { readConfigFile, type Source } from "./read.ts";
+import { type ReadResult, readConfigFile, type Source } from "./read.ts";
 import { checkRules, isUnconfigured, stackOf } from "./rules.ts";
 import { type Config, configSchema, type StackConfig } from "./schema.ts";
 import { createSecrets, type Secrets } from "./secrets.ts";
@@ -16,6 +16,8 @@ export interface LoadOptions {
   readonly allowUnconfigured?: boolean | undefined;
   /** Check the file alone: references are not read, since the machine that checks may not have them. */
   readonly withoutSecrets?: boolean | undefined;
+  /** What another process has read already: the file itself is not read. */
+  readonly read?: ReadResult | undefined;
 }
 
 export interface Loaded {
@@ -32,6 +34,8 @@ export interface Loaded {
   /** The config and what it includes. */
   readonly files: readonly string[];
   readonly unconfigured: boolean;
+  /** The file as it was read, so that another process can load the same. */
+  readonly read: ReadResult;
   /** The environment that it was read with. */
   readonly env: Environment;
 }
@@ -42,7 +46,7 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
   const places = findPlaces(env, options.path);
   const path = places.configPath;
   const allowUnconfigured = options.allowUnconfigured || /^(1|true|yes|on)$/i.test(env.OPENCLAW_ALLOW_UNCONFIGURED ?? "");
-  const read = await readConfigFile(path, env);
+  const read = options.read ?? (await readConfigFile(path, env));
   const fail = async (faults: readonly Fault[]): Promise<never> => {
     throw new ConfigError(path, await placed(faults, read.sources), read.hash);
   };
@@ -83,6 +87,7 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
     notes: [...migrated.notes, ...notInForce(config)],
     files: read.exists ? [...new Set([path, ...read.sources.map((source) => source.file)])] : [path],
     unconfigured: nothing,
+    read,
     env,
   };
 }
@@ -100,7 +105,6 @@ function notInForce(config: Config): string[] {
   const stack = stackOf(config);
   const set: [string, unknown][] = [
     ["rateLimit", stack.rateLimit],
-    ["cluster", stack.cluster],
     ["workers", stack.workers === 1 ? undefined : stack.workers],
     ["tasks", stack.tasks],
     ["nodes", stack.nodes],

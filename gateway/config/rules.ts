@@ -15,6 +15,10 @@ export function authMode(config: Config): AuthMode {
   return auth.password === undefined ? "none" : "password";
 }
 
+export function logFormat({ config, stack }: { config: Config; stack: StackConfig }): "json" | "text" {
+  return config.logging.consoleStyle === "pretty" ? "text" : stack.logging.format;
+}
+
 /** The address to listen on. */
 export function listenHost(config: Config): string {
   const { bind, customBindHost } = config.gateway;

@@ -40,6 +40,7 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
     const headers = answerHeaders(reply.getHeaders(), request);
     const { sseKeepAliveMs: keepAliveMs } = runtime.stack.http;
     const relay = createRelay(reply.raw, { stream: asked.stream, headers, keepAliveMs, errors });
+    context.lifecycle.attach(reply.raw, relay);
     const work: ModelWork = {
       requestId: request.id,
       api,

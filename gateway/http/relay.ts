@@ -15,6 +15,8 @@ interface Options {
 export interface Relay extends RestartableSink {
   /** Ties the client to the call: a client that leaves aborts it, one that reads slowly holds it back. */
   attach(handle: CallHandle): void;
+  /** Ends the call from here, and tells the client. */
+  cut(error: GatewayError): void;
 }
 
 /** An answer that is not streamed is collected up to this size, so that a cut upstream becomes a clean error. */
@@ -56,6 +58,17 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
     if (over) return false;
     over = true;
     clearTimeout(timer);
+    return true;
+  }
+
+  function fail(error: GatewayError): boolean {
+    if (!settle()) return false;
+    if (!response.headersSent) sendError(response, error, options.headers, options.errors);
+    else if (options.stream) {
+      // A broken connection tells a client that the answer is not whole, whatever it makes of the event.
+      const event = `${atEventEnd ? "" : "\n\n"}${options.errors.event(error)}`;
+      response.write(event, () => response.destroy());
+    } else response.destroy();
     return true;
   }
 
@@ -108,14 +121,9 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
       writeHead();
       response.end(Buffer.concat(collected));
     },
-    fail(error) {
-      if (!settle()) return;
-      if (!response.headersSent) sendError(response, error, options.headers, options.errors);
-      else if (options.stream) {
-        // A broken connection tells a client that the answer is not whole, whatever it makes of the event.
-        const event = `${atEventEnd ? "" : "\n\n"}${options.errors.event(error)}`;
-        response.write(event, () => response.destroy());
-      } else response.destroy();
+    fail: (error) => void fail(error),
+    cut(error) {
+      if (fail(error)) call?.abort();
     },
   };
 }

@@ -18,6 +18,7 @@ import { registerMetrics } from "./routes/metrics.ts";
 import { registerModels } from "./routes/models.ts";
 import { registerPage } from "./routes/page.ts";
 import { registerResponses } from "./routes/responses.ts";
+import { registerUsage } from "./routes/usage.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -109,6 +110,7 @@ export async function createServer(context: GatewayContext, surface: "all" | "op
     registerMessages(server, context);
     registerResponses(server, context);
     registerEmbeddings(server, context);
+    registerUsage(server, context);
     registerPage(server, context);
     watchConnections(server, context);
   }
@@ -124,9 +126,9 @@ function requestId(request: { headers: NodeJS.Dict<string | string[]> }): string
 function observe(context: GatewayContext, request: FastifyRequest, response: ServerResponse): void {
   const begun = performance.now();
   request.accessFields = {};
-  context.lifecycle.enter();
+  context.lifecycle.enter(response);
   response.once("close", () => {
-    context.lifecycle.leave();
+    context.lifecycle.leave(response);
     const durationMs = performance.now() - begun;
     const route = request.routeOptions.url ?? "unknown";
     const cut = !response.writableFinished;

@@ -1,4 +1,11 @@
 // Where the process is in its life, and which requests are under way: for readiness and for the drain.
+import type { ServerResponse } from "node:http";
+import type { GatewayError } from "../errors.ts";
+
+/** Something under way that can be ended with an error that its client sees. */
+export interface Cuttable {
+  cut(error: GatewayError): void;
+}
 
 export interface Lifecycle {
   readonly phase: "starting" | "ready" | "draining";
@@ -6,17 +13,23 @@ export interface Lifecycle {
   readonly refusing: boolean;
   readonly active: number;
   started(): void;
-  enter(): void;
-  leave(): void;
-  /** Resolves true when the last request has left, false when the deadline came first. */
-  drain(options: { delayMs: number; timeoutMs: number; onRefusing: () => void }): Promise<boolean>;
+  enter(response: ServerResponse): void;
+  leave(response: ServerResponse): void;
+  /** What ends the answer of a request that entered. */
+  attach(response: ServerResponse, work: Cuttable): void;
+  /** The requests under way. */
+  underWay(): ReadonlyMap<ServerResponse, Cuttable | undefined>;
+  /** Called once, at the drain's beginning: what belongs to this process alone is given up here. */
+  onDrain(handler: () => void): void;
+  draining(): void;
+  refuse(): void;
 }
 
 export function createLifecycle(): Lifecycle {
   let phase: Lifecycle["phase"] = "starting";
   let refusing = false;
-  let active = 0;
-  let whenIdle: (() => void) | undefined;
+  const active = new Map<ServerResponse, Cuttable | undefined>();
+  const whenDraining: (() => void)[] = [];
 
   return {
     get phase() {
@@ -26,31 +39,31 @@ export function createLifecycle(): Lifecycle {
       return refusing;
     },
     get active() {
-      return active;
+      return active.size;
     },
     started() {
       if (phase === "starting") phase = "ready";
     },
-    enter() {
-      active += 1;
+    enter(response) {
+      active.set(response, undefined);
     },
-    leave() {
-      active -= 1;
-      if (active === 0) whenIdle?.();
+    leave(response) {
+      active.delete(response);
     },
-    async drain({ delayMs, timeoutMs, onRefusing }) {
+    attach(response, work) {
+      if (active.has(response)) active.set(response, work);
+    },
+    underWay: () => active,
+    onDrain(handler) {
+      if (phase === "draining") handler();
+      else whenDraining.push(handler);
+    },
+    draining() {
       phase = "draining";
-      if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+      for (const handler of whenDraining.splice(0)) handler();
+    },
+    refuse() {
       refusing = true;
-      onRefusing();
-      if (active === 0) return true;
-      return new Promise((resolve) => {
-        const timer = setTimeout(() => resolve(false), timeoutMs);
-        whenIdle = () => {
-          clearTimeout(timer);
-          resolve(true);
-        };
-      });
     },
   };
 }

@@ -5,34 +5,43 @@ import { systemCode } from "../errors.ts";
 
 export class ListenProblem extends Error {}
 
+/** Connections that wait to be accepted; the kernel may allow fewer. */
+const backlog = 4096;
+
 export async function listen(server: FastifyInstance, where: { host: string; port: number } | { fd: number }): Promise<void> {
   try {
     if ("fd" in where) {
       await server.ready();
       await new Promise<void>((resolve, reject) => {
         server.server.once("error", reject);
-        server.server.listen({ fd: where.fd }, () => {
+        server.server.listen({ fd: where.fd, backlog }, () => {
           server.server.removeListener("error", reject);
           resolve();
         });
       });
-    } else await server.listen({ ...where, backlog: 4096 });
+    } else await server.listen({ ...where, backlog });
   } catch (error) {
-    const code = systemCode(error);
-    if ("fd" in where) throw new ListenProblem(`The socket that the supervisor handed over cannot be used (${code}).`);
-    const at = `${where.host}:${where.port}`;
-    if (code === "EADDRINUSE") {
-      const holder = holderOf(where.port);
-      throw new ListenProblem(
-        `Port ${where.port} is in use${holder ? ` by ${holder}` : ""}.\nStop that program, or set gateway.port to a free port.`,
-      );
-    }
-    if (code === "EACCES")
-      throw new ListenProblem(`${at} may not be opened by this user.\nSet gateway.port to a port above 1023.`);
-    if (code === "EADDRNOTAVAIL")
-      throw new ListenProblem(`${where.host} is not an address of this machine.\nSet gateway.customBindHost to one that is.`);
-    throw error;
+    if ("fd" in where) throw new ListenProblem(`The socket that was handed over cannot be used (${systemCode(error)}).`);
+    throw problemAt(where, error);
   }
+}
+
+/** What to do about an address that cannot be had; the error itself where nothing is known of it. */
+export function problemAt(where: { host: string; port: number }, error: unknown): unknown {
+  const code = systemCode(error);
+  if (code === "EADDRINUSE") {
+    const holder = holderOf(where.port);
+    return new ListenProblem(
+      `Port ${where.port} is in use${holder ? ` by ${holder}` : ""}.\nStop that program, or set gateway.port to a free port.`,
+    );
+  }
+  if (code === "EACCES")
+    return new ListenProblem(
+      `${where.host}:${where.port} may not be opened by this user.\nSet gateway.port to a port above 1023.`,
+    );
+  if (code === "EADDRNOTAVAIL")
+    return new ListenProblem(`${where.host} is not an address of this machine.\nSet gateway.customBindHost to one that is.`);
+  return error;
 }
 
 const freeWithinMs = 60_000;

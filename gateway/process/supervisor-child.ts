@@ -12,6 +12,8 @@ export interface GatewayChild {
   ready: Promise<void>;
   /** Asks it to read its files again; resolves with its answer. */
   reload(): Promise<Extract<GatewayMessage, { type: "reloaded" }>>;
+  /** Tells it that another gateway has taken over; SIGTERM is to follow. */
+  replaced(): void;
   kill(signal: "SIGTERM" | "SIGKILL"): void;
 }
 
@@ -46,6 +48,9 @@ export function startGateway(spec: ProcessSpec, directory: string, descriptor: n
         if (!child.connected) failed("the gateway does not answer");
         else child.send({ type: "reload" }, () => {});
       }),
+    replaced: () => {
+      if (child.connected) child.send({ type: "replaced" }, () => {});
+    },
     kill: (signal) => {
       child.kill(signal);
     },
@@ -75,6 +80,9 @@ export function adoptGateway(pid: number): GatewayChild {
         if (process.connected && process.send) process.send({ type: "reload" }, undefined, {}, () => {});
         else failed("the gateway does not answer");
       }),
+    replaced: () => {
+      if (process.connected && process.send) process.send({ type: "replaced" }, undefined, {}, () => {});
+    },
     kill: (signal) => {
       if (isAlive(holder)) process.kill(pid, signal);
     },

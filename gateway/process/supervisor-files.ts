@@ -70,7 +70,11 @@ export const GatewayMessage = z.discriminatedUnion("type", [
 ]);
 export type GatewayMessage = z.infer<typeof GatewayMessage>;
 /** And the other way. */
-export const SupervisorMessage = z.discriminatedUnion("type", [z.object({ type: z.literal("reload") })]);
+export const SupervisorMessage = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("reload") }),
+  /** Another gateway accepts on the same socket now; SIGTERM follows. */
+  z.object({ type: z.literal("replaced") }),
+]);
 export type SupervisorMessage = z.infer<typeof SupervisorMessage>;
 
 /** A supervisor that finds another one at work ends with this (EX_TEMPFAIL of sysexits.h). */

@@ -25,6 +25,8 @@ export interface SupervisorLink {
   ready(): void;
   /** To be called when the gateway begins to drain: from then on no new supervisor is started. */
   draining(): void;
+  /** Whether the supervisor has put another gateway in this one's place, which accepts on the same socket. */
+  replaced(): boolean;
 }
 
 export function linkToSupervisor(options: { reload(): Promise<ReloadReport> }): SupervisorLink {
@@ -32,6 +34,7 @@ export function linkToSupervisor(options: { reload(): Promise<ReloadReport> }): 
   const inherited = process.env.LISTEN_FDS === "1" ? listenDescriptor : undefined;
   delete process.env.LISTEN_FDS;
   let draining = false;
+  let replaced = false;
   let tell = (message: GatewayMessage): void => {
     process.send?.(message);
   };
@@ -40,6 +43,10 @@ export function linkToSupervisor(options: { reload(): Promise<ReloadReport> }): 
   const onMessage = async (raw: unknown): Promise<void> => {
     const message = SupervisorMessage.safeParse(raw);
     if (!message.success) return;
+    if (message.data.type === "replaced") {
+      replaced = true;
+      return;
+    }
     const report = await options.reload().catch((error: unknown) => ({ ok: false, message: String(error) }));
     tell({ type: "reloaded", ...report });
   };
@@ -84,5 +91,6 @@ export function linkToSupervisor(options: { reload(): Promise<ReloadReport> }): 
     draining: () => {
       draining = true;
     },
+    replaced: () => replaced,
   };
 }

@@ -184,6 +184,7 @@ export function createSupervisor(deps: SupervisorDeps): Supervisor {
     watch(child);
     log.write("info", "gateway.replaced", { pid: child.pid, old_pid: old.pid });
     draining.add(old);
+    if (!moved) old.replaced();
     endGateway(old, spec.drainTimeoutMs).then(() => {
       if (before && before !== listener) before.close();
     });

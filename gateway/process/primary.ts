@@ -1,0 +1,109 @@
+// The primary of several workers: holds the listening socket, reads the files, keeps the workers running; serves no request itself.
+import { closeSync } from "node:fs";
+import type { Loaded } from "../config/load.ts";
+import { listenHost } from "../config/rules.ts";
+import { exitCodes } from "../errors.ts";
+import type { Log } from "../observability/log.ts";
+import type { GatewayOptions } from "./gateway.ts";
+import { ListenProblem, problemAt } from "./listen.ts";
+import { shareConfig } from "./primary-config.ts";
+import { onStop } from "./signals.ts";
+import { type Listener, openListener } from "./supervisor-listener.ts";
+import { createHub } from "./worker-link.ts";
+import { drainNote, initCall, type ReloadReport, stateNote } from "./worker-messages.ts";
+import { runWorkers } from "./workers.ts";
+
+/** Beside the drain's own times: for the last words of what was cut, and the ends of the processes. */
+const endMs = 3000;
+
+export async function runPrimary(count: number, loaded: Loaded, options: GatewayOptions, log: Log): Promise<number> {
+  const hub = createHub();
+  const config = shareConfig(loaded, options, {
+    log,
+    hub,
+    readyWorkers: () => workers.state().workers.flatMap(({ index, state }) => (state === "ready" ? [index] : [])),
+  });
+  const link = await supervisorLink(options, config.reload);
+  const socket = await openSocket(loaded, link?.listenDescriptor);
+  if (socket instanceof ListenProblem) {
+    process.stderr.write(`${socket.message}\n`);
+    return exitCodes.cannotListen;
+  }
+  let firstRound = true;
+  hub.answer(initCall, (_, worker) => ({
+    index: worker,
+    read: config.beginWith(worker),
+    servesOperations: worker === 0,
+    waitForPort: link !== undefined || !firstRound,
+  }));
+  const workers = runWorkers({
+    count,
+    descriptor: socket.descriptor,
+    log,
+    hub,
+    onChange: (state) => hub.tell(stateNote, state),
+    onReady: (worker) => config.catchUp(worker),
+  });
+  let stopping = false;
+  const stopped = onStop(
+    () => {
+      stopping = true;
+      config.close();
+      link?.draining();
+      workers.stopping();
+    },
+    () => workers.killAll(),
+  );
+  const failed = await workers.started;
+  if (failed !== undefined && !stopping) {
+    workers.killAll();
+    return failed;
+  }
+  firstRound = false;
+  if (!stopping) {
+    config.follow();
+    log.info("gateway_ready", `The gateway listens on ${listenHost(loaded.config)}:${socket.port} with ${count} workers`, {
+      port: socket.port,
+      pid: process.pid,
+      version: options.version,
+      config_hash: loaded.hash,
+      duration_ms: Math.round(performance.now()),
+    });
+    link?.ready();
+  }
+
+  const signal = await stopped;
+  const { delayMs, timeoutMs } = config.current().stack.drain;
+  const handOver = link?.replaced() ?? false;
+  log.info("drain_started", `${signal}: the gateway and its ${count} workers stop`);
+  hub.tell(drainNote, { signal, handOver });
+  // With the last descriptor gone the kernel refuses connections, instead of queueing them for nobody.
+  setTimeout(() => socket.close(), handOver ? 0 : delayMs);
+  await workers.gone(delayMs + timeoutMs + endMs);
+  log.info("gateway_stopped", "The gateway has stopped");
+  process.exit(exitCodes.ok);
+}
+
+/** Bound, but not accepted on here. */
+async function openSocket(loaded: Loaded, inherited: number | undefined): Promise<Listener | ListenProblem> {
+  const where = { host: listenHost(loaded.config), port: loaded.config.gateway.port };
+  if (inherited !== undefined) return { ...where, descriptor: inherited, close: () => closeSync(inherited) };
+  try {
+    return await openListener(where.host, where.port);
+  } catch (error) {
+    const problem = problemAt(where, error);
+    if (problem instanceof ListenProblem) return problem;
+    throw problem;
+  }
+}
+
+async function supervisorLink(options: GatewayOptions, reload: () => Promise<ReloadReport>) {
+  if (!options.env.OPENCLAW_SUPERVISOR_DIRECTORY) return undefined;
+  const { linkToSupervisor } = await import("./supervisor-link.ts");
+  return linkToSupervisor({
+    async reload() {
+      const { result, message, restartNeededFor } = await reload();
+      return { ok: result !== "invalid", ...(message === undefined ? {} : { message }), restartNeededFor };
+    },
+  });
+}
