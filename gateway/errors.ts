@@ -4,7 +4,13 @@ interface ErrorEntry {
   /** HTTP status; 499 is logged only, since that client is gone. */
   readonly status: number;
   /** `error.type` in OpenAI's shape. */
-  readonly type: "invalid_request_error" | "authentication_error" | "permission_error" | "rate_limit_error" | "api_error";
+  readonly type:
+    | "invalid_request_error"
+    | "authentication_error"
+    | "permission_error"
+    | "rate_limit_error"
+    | "insufficient_quota"
+    | "api_error";
   /** Close code where the failure ends a WebSocket connection. */
   readonly wsClose: number;
   /** May the same request be sent to another upstream? Only before the first byte reached the client. */
@@ -16,6 +22,10 @@ export const errorTable = {
   invalid_json: { status: 400, type: "invalid_request_error", wsClose: 1007, tryNext: false },
   invalid_api_key: { status: 401, type: "authentication_error", wsClose: 1008, tryNext: false },
   missing_scope: { status: 403, type: "permission_error", wsClose: 1008, tryNext: false },
+  address_refused: { status: 403, type: "permission_error", wsClose: 1008, tryNext: false },
+  too_many_attempts: { status: 429, type: "rate_limit_error", wsClose: 1008, tryNext: false },
+  rate_limit_exceeded: { status: 429, type: "rate_limit_error", wsClose: 1013, tryNext: false },
+  insufficient_quota: { status: 429, type: "insufficient_quota", wsClose: 1008, tryNext: false },
   not_found: { status: 404, type: "invalid_request_error", wsClose: 1008, tryNext: false },
   method_not_allowed: { status: 405, type: "invalid_request_error", wsClose: 1008, tryNext: false },
   endpoint_disabled: { status: 404, type: "invalid_request_error", wsClose: 1008, tryNext: false },
@@ -38,6 +48,7 @@ export const errorTable = {
   upstream_cut: { status: 502, type: "api_error", wsClose: 1011, tryNext: true },
   upstream_timeout: { status: 504, type: "api_error", wsClose: 1011, tryNext: true },
   destination_refused: { status: 502, type: "api_error", wsClose: 1011, tryNext: true },
+  overloaded: { status: 429, type: "rate_limit_error", wsClose: 1013, tryNext: true },
   upstream_unavailable: { status: 503, type: "api_error", wsClose: 1013, tryNext: false },
   draining: { status: 503, type: "api_error", wsClose: 1012, tryNext: false },
   config_invalid: { status: 500, type: "api_error", wsClose: 1011, tryNext: false },
@@ -52,6 +63,8 @@ interface ErrorDetails {
   /** The request's field that is wrong. */
   readonly param?: string;
   readonly retryAfter?: string;
+  /** The same, finer: sent beside it. */
+  readonly retryAfterMs?: number;
   /** An upstream's own error, already in OpenAI's shape: passed on as bytes. */
   readonly body?: Buffer;
   /** The connection had been used before and broke before a byte of the answer: the same upstream may be asked over a new one. */
@@ -65,6 +78,7 @@ export class GatewayError extends Error {
   readonly status: number;
   readonly param: string | null;
   readonly retryAfter: string | undefined;
+  readonly retryAfterMs: number | undefined;
   readonly body: Buffer | undefined;
   readonly stale: boolean;
 
@@ -75,6 +89,7 @@ export class GatewayError extends Error {
     this.status = details.status ?? errorTable[code].status;
     this.param = details.param ?? null;
     this.retryAfter = details.retryAfter;
+    this.retryAfterMs = details.retryAfterMs;
     this.body = details.body;
     this.stale = details.stale === true;
   }

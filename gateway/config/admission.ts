@@ -35,6 +35,12 @@ export const admissionSchema = z.strictObject({
   pollMs: positiveMsSchema
     .default(1000)
     .describe("between two looks at an engine's figures; older than three looks they are not used"),
+  whenFull: z
+    .enum(["fallback", "wait"])
+    .default("fallback")
+    .describe(
+      "fallback: while a model's upstreams are full its fallbacks answer, and one waits when they are full too; wait: one waits, and fallbacks are for failures",
+    ),
   queue: z
     .strictObject({
       maxLength: z.int().min(0).default(1000).describe("requests that wait at most, all together; 0: none waits"),
@@ -65,7 +71,7 @@ export const quotaSchema = z.strictObject({
     .array(
       z.strictObject({
         id: idSchema.describe("its name in logs and metrics"),
-        key: secretSchema.describe("the key: a secret reference"),
+        apiKey: secretSchema.describe("the key: a secret reference"),
         ...boughtSchema,
       }),
     )

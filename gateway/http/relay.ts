@@ -147,6 +147,7 @@ export function sendError(
 export function errorHeaders(error: GatewayError): Record<string, string> {
   return {
     ...(error.retryAfter ? { "retry-after": error.retryAfter } : {}),
+    ...(error.retryAfterMs === undefined ? {} : { "retry-after-ms": String(error.retryAfterMs) }),
     ...(error.code === "invalid_api_key" ? { "www-authenticate": 'Bearer realm="openclaw"' } : {}),
     "x-openclaw-error": error.code,
   };

@@ -21,6 +21,8 @@ export interface Candidates {
   chooseSpare(enter: (route: Route) => Place | undefined): Choice | undefined;
   /** These were waited for: one that had its turn, or all of them in vain. */
   given(routes: readonly Route[]): void;
+  /** This one may be given once more: what failed there was not the upstream. */
+  giveBack(route: Route): void;
   /** Until one of them may be asked again. */
   waitMs(): number;
 }
@@ -30,6 +32,8 @@ interface Deps {
   readonly health: Pick<Health, "of">;
   readonly balancer: Balancer;
   readonly lastResort: boolean;
+  /** While an upstream is full its fallbacks answer; false: they are for failures, and one waits. */
+  readonly spill?: boolean;
 }
 
 export function createCandidates(route: Route, fallbacks: readonly Route[], affinity: Affinity, deps: Deps): Candidates {
@@ -47,9 +51,9 @@ export function createCandidates(route: Route, fallbacks: readonly Route[], affi
   }
 
   function pick(isOpen: (member: Member) => boolean, enter: (route: Route) => Place | undefined): Choice | undefined {
+    const full: Route[] = [];
     for (const { pool, members } of groups) {
       let open = members.filter((member) => isLeft(member) && isOpen(member));
-      const full: Route[] = [];
       while (open.length > 0) {
         const chosen = pool && open.length > 1 ? balancer.choose(pool, open, affinity) : open[0];
         if (!chosen) break;
@@ -62,9 +66,9 @@ export function createCandidates(route: Route, fallbacks: readonly Route[], affi
         full.push(noted(members, chosen));
         open = open.filter((member) => member !== chosen);
       }
-      if (full.length > 0) return { full };
+      if (full.length > 0 && !deps.spill) break;
     }
-    return undefined;
+    return full.length > 0 ? { full } : undefined;
   }
 
   const mayGo = (member: Member): boolean => upstreams.waitMs(member.route) === 0;
@@ -82,6 +86,9 @@ export function createCandidates(route: Route, fallbacks: readonly Route[], affi
     chooseSpare: (enter) => pick((member) => mayGo(member) && isUp(member), enter),
     given(routes) {
       for (const { provider, model } of routes) given.add(`${provider.id}/${model}`);
+    },
+    giveBack({ provider, model }) {
+      given.delete(`${provider.id}/${model}`);
     },
     waitMs,
   };

@@ -59,6 +59,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
     let type = "";
     let length: number | undefined;
     const asked = performance.now();
+    const call = options.callFor(work, route, tries === 1 ? 0 : spentMs());
     /** The head waits for the first bytes: until then another upstream may still answer. */
     const begin = (): void => {
       if (answering === self) return;
@@ -72,7 +73,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
     try {
       self.handle = placeCall(
         route,
-        options.callFor(work, route, tries === 1 ? 0 : spentMs()),
+        place.adapt ? place.adapt(call) : call,
         {
           head(contentType, contentLength) {
             type = contentType;
@@ -91,7 +92,10 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
           },
           fail(error) {
             close(self);
-            self.call.end(error);
+            if (place.takesBlame?.(error)) {
+              self.call.end("cancelled");
+              candidates.giveBack(route);
+            } else self.call.end(error);
             goOn(self, error);
           },
         },

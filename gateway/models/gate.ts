@@ -1,6 +1,7 @@
 // What a call passes before its upstream is asked: admission by the upstream's own state, and what was bought of its provider.
 import type { GatewayError } from "../errors.ts";
 import type { CallRecord } from "./call.ts";
+import type { ModelCall } from "./provider.ts";
 import type { Route } from "./router.ts";
 import type { ModelWork } from "./work.ts";
 
@@ -8,6 +9,10 @@ import type { ModelWork } from "./work.ts";
 export interface Place {
   /** Once: the call is over, with what is known of it; undefined when it was never sent. */
   leave(record: CallRecord | undefined): void;
+  /** What the call is sent with: the key that has quota left. */
+  adapt?(call: ModelCall): ModelCall;
+  /** True: the failure is not the upstream's but that of what this place stood for, such as one of several keys. */
+  takesBlame?(error: GatewayError): boolean;
 }
 
 export interface Waiter {
@@ -28,7 +33,8 @@ export interface Gate {
   wait(routes: readonly Route[], work: ModelWork, waiter: Waiter): () => void;
 }
 
-const place: Place = { leave: () => {} };
+/** Nothing is held. */
+export const openPlace: Place = { leave: () => {} };
 
 /** No limits. */
-export const openGate: Gate = { enter: () => place, wait: () => () => {} };
+export const openGate: Gate = { enter: () => openPlace, wait: () => () => {} };

@@ -16,12 +16,18 @@ export interface ModelCall {
   /** The request as the client sent it, with the model's name already rewritten. */
   readonly body: Buffer;
   readonly stream: boolean;
+  /** Of the body, where it is not JSON. */
+  readonly contentType?: string;
   readonly requestId: string;
   readonly traceparent: string | undefined;
   /** Of the request's time, what is gone already: with waiting, or with upstreams that failed. */
   readonly spentMs?: number;
   /** Not over a connection that was used before. */
   readonly fresh?: boolean;
+  /** Instead of the provider's own key. */
+  readonly key?: SecretInput;
+  /** Told the head of each answer, also of a refusal; `header` takes names in lower case, and only during this. */
+  onHeaders?(status: number, header: (name: string) => string | undefined): void;
   /** Headers of the client that belong to its API; sent on to a provider that speaks the same one. */
   readonly apiHeaders?: Readonly<Record<string, string>>;
 }

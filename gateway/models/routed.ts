@@ -29,6 +29,7 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate)
       health: runtime.health,
       balancer: runtime.balancer,
       lastResort: routing.breaker.lastResort,
+      spill: runtime.stack.admission.whenFull === "fallback",
     });
     return callWithFailover(
       {

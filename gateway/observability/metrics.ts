@@ -92,6 +92,32 @@ export function createMetrics(version: string) {
       "store",
       "reason",
     ]),
+    upstreamRunning: gauge("openclaw_upstream_running", "Requests that run in the engine, by its own figures", [
+      "provider",
+      "model",
+    ]),
+    upstreamWaiting: gauge("openclaw_upstream_waiting", "Requests that wait in the engine, by its own figures", [
+      "provider",
+      "model",
+    ]),
+    upstreamKv: gauge("openclaw_upstream_kv", "Share of the engine's KV cache that is in use, by its own figures", [
+      "provider",
+      "model",
+    ]),
+    queueLength: gauge("openclaw_queue_lane_size", "Requests that wait for an upstream that has a place, by priority", [
+      "lane",
+    ]),
+    queueWait: histogram(
+      "openclaw_queue_wait_seconds",
+      "Time in that queue, by what ended it: served, timeout, left",
+      seconds,
+      ["priority", "outcome"],
+    ),
+    queueRejected: counter(
+      "openclaw_queue_rejected_total",
+      "Requests refused because every upstream was full: full (queue), timeout, quota",
+      ["reason", "priority"],
+    ),
     breakerState: gauge("openclaw_upstream_breaker_state", "0 closed, 1 half-open, 2 open; as of its last call", [
       "provider",
       "model",
@@ -107,6 +133,13 @@ export function createMetrics(version: string) {
     configValid: gauge("openclaw_config_valid", "0 while the file on disk is invalid and an older config is in force"),
     restartPending: gauge("openclaw_config_restart_pending", "1 while a changed setting waits for a restart"),
     secretReloads: counter("openclaw_secret_reloads_total", "Changes of secret files, by what came of them", ["result"]),
+    limitsRejected: counter(
+      "openclaw_limits_rejected_total",
+      "Requests refused by a limit: requests, tokens, concurrent, budget, model, address or lockout",
+      ["reason", "token"],
+    ),
+    budgetLeft: gauge("openclaw_budget_left", "What a token may still spend in its present window, in its currency", ["token"]),
+    lockouts: counter("openclaw_auth_lockouts_total", "Addresses locked out after too many wrong tokens"),
     draining: gauge("openclaw_gateway_draining", "1 while the gateway finishes its last requests"),
   };
   gauge("openclaw_build_info", "Always 1", ["version"]).set(1, version);

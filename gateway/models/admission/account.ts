@@ -13,8 +13,8 @@ export interface Bought {
 
 /** One call that is counted. */
 export interface Charge {
-  /** The answer's head is here. */
-  headers(status: number, header: HeaderReader): void;
+  /** The answer's head is here. True: it says for how long nothing may be sent. */
+  headers(status: number, header: HeaderReader): boolean;
   /** The call is over; `tokens` is what it used, undefined where nobody knows. `sent` false: it never left. */
   end(sent: boolean, tokens: number | undefined): void;
 }
@@ -121,9 +121,11 @@ export function createAccount(settings: Settings): Account {
           answer();
           use.arrived();
           const limitsNow = readRateHeaders(header, status);
-          if (!limitsNow) return;
+          if (!limitsNow) return false;
           said = { at: clock.now(), limits: limitsNow };
-          if (limitsNow.retryAfterMs !== undefined) blockedUntil = Math.max(blockedUntil, clock.now() + limitsNow.retryAfterMs);
+          if (limitsNow.retryAfterMs === undefined) return false;
+          blockedUntil = Math.max(blockedUntil, clock.now() + limitsNow.retryAfterMs);
+          return true;
         },
         end(sent, used) {
           answer();

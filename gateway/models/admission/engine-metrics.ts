@@ -47,7 +47,7 @@ export function createEngineReader(): EngineReader {
     const nameEnd = text.search(/[{ \t]/);
     const figure = nameEnd > 0 ? figures.get(text.slice(0, nameEnd)) : undefined;
     if (!figure) return;
-    const value = valueOf(text, nameEnd);
+    const value = numberOf(text, nameEnd);
     if (value === undefined) return;
     const model = modelOf(text);
     const sum = sums.get(model) ?? { running: undefined, waiting: undefined, kv: 0, kvs: 0 };
@@ -81,7 +81,7 @@ export function createEngineReader(): EngineReader {
 }
 
 /** The first word behind the labels; a time may follow it. */
-function valueOf(text: string, nameEnd: number): number | undefined {
+function numberOf(text: string, nameEnd: number): number | undefined {
   const labelsEnd = text[nameEnd] === "{" ? text.lastIndexOf("}") + 1 : nameEnd;
   const word = text.slice(labelsEnd).trim().split(/\s+/)[0];
   const value = word ? Number(word) : Number.NaN;

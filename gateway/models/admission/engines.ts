@@ -14,8 +14,8 @@ export interface Engine {
   state(model: string): EngineState | undefined;
   /** Requests in it now, by its last figures and the calls that began and ended since. */
   load(model: string): number | undefined;
-  /** Of these the ones that wait. */
-  waiting(model: string): number | undefined;
+  /** Of these the ones that would wait, if one more came. */
+  waitingWithOneMore(model: string): number | undefined;
   /** Resolves when it was looked at. */
   look(): Promise<void>;
   close(): void;
@@ -52,8 +52,10 @@ export function createEngine({ clock, pollMs, read, active, onLook }: Options): 
     seenAt = clock.now();
     seen = new Map([...loads].map(([model, load]) => [model, { load, active: active(model) }]));
     for (const [model, { running, waiting }] of loads) {
+      const fit = capacity.get(model);
       if (waiting > 0) capacity.set(model, running);
-      else if (running > (capacity.get(model) ?? Number.POSITIVE_INFINITY)) capacity.set(model, running);
+      // As many as fitted run, and none waits: one more may fit now.
+      else if (fit !== undefined && running >= fit) capacity.set(model, running + 1);
     }
     total = undefined;
     if (loads.size > 0) {
@@ -110,13 +112,13 @@ export function createEngine({ clock, pollMs, read, active, onLook }: Options): 
       const at = of(model);
       return at && Math.max(0, at.seen.load.running + at.seen.load.waiting + at.since);
     },
-    waiting(model) {
+    waitingWithOneMore(model) {
       const at = of(model);
       if (!at) return undefined;
       const { running, waiting } = at.seen.load;
       const fit = capacity.get(at.name);
-      if (fit !== undefined) return Math.max(0, running + waiting + at.since - fit);
-      return waiting > 0 ? Math.max(0, waiting + at.since) : 0;
+      if (fit !== undefined) return Math.max(0, running + waiting + at.since + 1 - fit);
+      return waiting > 0 ? Math.max(0, waiting + at.since + 1) : 0;
     },
     look,
     close() {

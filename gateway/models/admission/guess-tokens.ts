@@ -8,6 +8,11 @@ const tokensPerImage = 1000;
 const base64 = ";base64,";
 
 export function guessTokens(body: Buffer): number {
+  const { input, output } = guessUsage(body);
+  return input + output;
+}
+
+export function guessUsage(body: Buffer): { input: number; output: number } {
   let bytes = body.length;
   let images = 0;
   for (let at = body.indexOf(base64); at !== -1; at = body.indexOf(base64, at + 1)) {
@@ -15,7 +20,10 @@ export function guessTokens(body: Buffer): number {
     bytes -= (end === -1 ? body.length : end) - at;
     images += 1;
   }
-  return Math.ceil(bytes / bytesPerToken) + images * tokensPerImage + (answerLimit(body) ?? usualAnswer);
+  return {
+    input: Math.ceil(bytes / bytesPerToken) + images * tokensPerImage,
+    output: answerLimit(body) ?? usualAnswer,
+  };
 }
 
 function answerLimit(body: Buffer): number | undefined {

@@ -18,8 +18,8 @@ export interface Quota {
 export interface Ticket extends Charge {
   readonly key: SecretInput | undefined;
   readonly keyId: string;
-  /** The provider refused this key with 429, and may have said for how long. */
-  refused(retryAfterMs: number | undefined): void;
+  /** The provider refused this key with 429; where it did not say for how long, the key rests longer each time. */
+  refused(): void;
 }
 
 interface Deps {
@@ -48,7 +48,7 @@ export function createQuota(providerId: string, config: QuotaConfig, deps: Deps)
     });
   /** What the provider as a whole allows; with one key there is nothing else. */
   const whole = account("", undefined, bought);
-  const own = keys.map(({ id, key, ...limits }) => account(id, key, limits));
+  const own = keys.map(({ id, apiKey, ...limits }) => account(id, apiKey, limits));
   const refusals = new Map<Account, number>();
 
   function best(tokens: number): Account | undefined {
@@ -77,6 +77,7 @@ export function createQuota(providerId: string, config: QuotaConfig, deps: Deps)
       return undefined;
     }
     const blamed = chosen ?? whole;
+    let told = false;
     return {
       key: chosen?.key,
       keyId: chosen?.id ?? "",
@@ -84,18 +85,20 @@ export function createQuota(providerId: string, config: QuotaConfig, deps: Deps)
         if (status < 300) refusals.delete(blamed);
         // What a provider says in its answer is about the key.
         if (ofKey) {
-          ofKey.headers(status, header);
+          told = ofKey.headers(status, header);
           ofWhole.headers(status, silent);
-        } else ofWhole.headers(status, header);
+        } else told = ofWhole.headers(status, header);
+        return told;
       },
       end(sent, used) {
         ofKey?.end(sent, used);
         ofWhole.end(sent, used);
       },
-      refused(retryAfterMs) {
+      refused() {
+        if (told) return;
         const times = (refusals.get(blamed) ?? 0) + 1;
         refusals.set(blamed, times);
-        blamed.block(retryAfterMs ?? Math.min(maxRestMs, restMs * 2 ** (times - 1)));
+        blamed.block(Math.min(maxRestMs, restMs * 2 ** (times - 1)));
       },
     };
   }
