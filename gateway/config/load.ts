@@ -104,17 +104,14 @@ const unconfigured = (problem: string): Fault => ({
 function notInForce(config: Config): string[] {
   const stack = stackOf(config);
   const set: [string, unknown][] = [
-    ["rateLimit", stack.rateLimit],
     ["workers", stack.workers === 1 ? undefined : stack.workers],
     ["tasks", stack.tasks],
     ["nodes", stack.nodes],
     ["websocket", stack.websocket],
     ["logging.file", stack.logging.file],
-    ["tokens[].limits", stack.tokens.find((token) => token.limits)],
   ];
   const accepted = [
     ...set.filter(([, value]) => value !== undefined).map(([name]) => `openclaw-stack ${name}`),
-    ...(config.gateway.auth.rateLimit ? ["gateway.auth.rateLimit"] : []),
     ...(config.channels && Object.keys(config.channels).length > 0 ? ["channels"] : []),
     ...(config.cron?.enabled ? ["cron"] : []),
   ];

@@ -42,6 +42,7 @@ export async function createProviders(loaded: Loaded, before: ProviderSet | unde
       timeouts: stack.timeouts,
       secret: (input) => (holder.entry?.secrets ?? loaded.secrets).reveal(input),
       openConnections,
+      env: loaded.env,
       version,
     };
     const provider = await make(id, options, deps);

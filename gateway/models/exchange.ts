@@ -3,7 +3,10 @@ import type { Dispatcher } from "undici";
 import type { Timeouts } from "../config/stack.ts";
 import { type ErrorCode, GatewayError, systemCode } from "../errors.ts";
 import type { ConnectingHandler } from "./connections.ts";
-import type { CallHandle, CallSink } from "./provider.ts";
+import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
+import { jsonOf, parseJson } from "./translate/json.ts";
+import { streamEnds } from "./translate/stream-ends.ts";
+import { errorText } from "./translate/stream-error.ts";
 import { createTail } from "./usage.ts";
 
 export interface Exchange {
@@ -19,7 +22,17 @@ const clientLeft = (): Error => new Error("the client left");
 /** What JSON answers end with: } of an object, ] of a list. */
 const jsonEnds: readonly (number | undefined)[] = [0x7d, 0x5d];
 
-export function createExchange(providerId: string, stream: boolean, timeouts: Timeouts, sink: CallSink): Exchange {
+/** `ends` is what the last bytes of a stream hold, where it came to its end. */
+export function createExchange(
+  providerId: string,
+  stream: boolean,
+  timeouts: Timeouts,
+  sink: CallSink,
+  ends: RegExp = streamEnds.chat,
+  /** Less than the setting where other upstreams took some of the request's time. */
+  totalMs: number = timeouts.totalMs,
+  onHeaders?: ModelCall["onHeaders"],
+): Exchange {
   let controller: Dispatcher.DispatchController | undefined;
   let done = false;
   let status = 0;
@@ -30,11 +43,13 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
   let errorBytes = 0;
   const tail = createTail();
   let dropConnection: (() => void) | undefined;
+  /** A connection was opened for this call; otherwise one is used that was kept, and may be gone by now. */
+  let ownConnection = false;
   let lastByte: number | undefined;
   let phase = connecting;
   let phaseMs = timeouts.connectMs;
   let phaseTimer: NodeJS.Timeout | undefined;
-  const total = setTimeout(expire, timeouts.totalMs, "the whole answer", timeouts.totalMs);
+  const total = setTimeout(expire, totalMs, "the whole answer", totalMs);
   const armPhase = (name: string, limitMs: number): void => {
     clearTimeout(phaseTimer);
     phase = name;
@@ -69,6 +84,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
   const handler: ConnectingHandler = {
     onConnecting(drop) {
       dropConnection = drop;
+      ownConnection = true;
       if (done) return drop();
       // Not before: a call that waits for one of the connections that there are is not the upstream's failure.
       armPhase(connecting, timeouts.connectMs);
@@ -83,6 +99,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
       if (done || code < 200) return;
       status = code;
       retryAfter = headerText(headers["retry-after"]);
+      onHeaders?.(code, (name) => headerText(headers[name]));
       if (code >= 300) return;
       started = true;
       if (stream) armPhase("the first token", timeouts.firstTokenMs);
@@ -113,7 +130,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
     onResponseEnd() {
       if (done) return;
       if (!started) return finish(upstreamError(providerId, status, Buffer.concat(errorChunks), retryAfter));
-      if (stream && !isComplete(tail.text())) {
+      if (stream && !ends.test(tail.text())) {
         return finish(new GatewayError("upstream_cut", `provider ${providerId} ended the stream in the middle`));
       }
       // Cut JSON in whole HTTP: a proxy or a server between lost the rest.
@@ -122,7 +139,7 @@ export function createExchange(providerId: string, stream: boolean, timeouts: Ti
       finish();
     },
     onResponseError(_, error) {
-      finish(connectionError(providerId, error, started));
+      finish(connectionError(providerId, error, started, !ownConnection && status === 0));
     },
   };
 
@@ -159,15 +176,6 @@ function lastVisible(chunk: Buffer): number | undefined {
   return undefined;
 }
 
-/** A stream must bring its own terminator: a proxy that lost the upstream ends its answer cleanly too. */
-function isComplete(text: string): boolean {
-  if (/message_start|content_block_/.test(text)) return text.includes("message_stop");
-  return terminators.test(text);
-}
-
-/** Of chat and text completions, of Ollama, and of responses, whose last event may be longer than what is looked at. */
-const terminators = /\[DONE\]|"finish_reason":\s*"|"done":\s*true|response\.(?:completed|failed|incomplete)|"usage":\s*\{/;
-
 const unreachable = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
@@ -179,7 +187,12 @@ const unreachable = new Set([
 ]);
 const malformed = new Set(["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_EXCEEDED_MAX_SIZE"]);
 
-function connectionError(providerId: string, error: unknown, started: boolean): GatewayError {
+/** Of a connection that was open: closed by the other side, or by what is between. */
+const closedByPeer = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+
+function connectionError(providerId: string, error: unknown, started: boolean, kept = false): GatewayError {
+  if (error instanceof GatewayError)
+    return new GatewayError(error.code, `provider ${providerId}: ${error.message}`, { cause: error });
   const code = systemCode(error);
   const say = (kind: ErrorCode, text: string): GatewayError =>
     new GatewayError(kind, `provider ${providerId} ${text}`, { cause: error });
@@ -188,7 +201,10 @@ function connectionError(providerId: string, error: unknown, started: boolean): 
   if (started) return say("upstream_cut", "broke off in the middle of the answer");
   if (malformed.has(code) || code.startsWith("HPE_") || (error instanceof Error && error.name === "HTTPParserError"))
     return say("upstream_malformed", "sent an answer that cannot be read");
-  return say("upstream_failed", "closed the connection without an answer");
+  return new GatewayError("upstream_failed", `provider ${providerId} closed the connection without an answer`, {
+    cause: error,
+    stale: kept && closedByPeer.has(code),
+  });
 }
 
 /** What an upstream's error status means to the client. Its 401 is about the gateway's key, not about the client's token. */
@@ -208,22 +224,13 @@ function upstreamError(
     );
   }
   if (status >= 500 || status < 400) return new GatewayError("upstream_failed", `provider ${providerId} answered ${status}`);
-  const shape = body && isErrorShape(body) ? { body } : {};
-  return new GatewayError("upstream_rejected", `provider ${providerId} refused the request (${status})`, { status, ...shape });
-}
-
-/** OpenAI's own shape is passed on as it is: it names the field that is wrong. */
-function isErrorShape(body: Buffer): boolean {
-  try {
-    const value: unknown = JSON.parse(body.toString("utf8"));
-    if (typeof value !== "object" || value === null || !("error" in value)) return false;
-    return (
-      typeof value.error === "object" &&
-      value.error !== null &&
-      "message" in value.error &&
-      typeof value.error.message === "string"
-    );
-  } catch {
-    return false;
-  }
+  const answer = body && parseJson(body.toString("utf8"));
+  const text = errorText(answer);
+  // OpenAI's and Anthropic's own shape is passed on as it is: it names the field that is wrong.
+  const shape = typeof jsonOf(answer?.error).message === "string" ? { body } : {};
+  return new GatewayError(
+    "upstream_rejected",
+    `provider ${providerId} refused the request (${status})${text === undefined ? "" : `: ${text}`}`,
+    { status, ...shape },
+  );
 }

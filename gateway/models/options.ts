@@ -1,6 +1,7 @@
 // What the options of every provider kind have in common: the models that a provider serves.
 import { z } from "zod";
 import { httpUrlSchema, secretSchema } from "../config/fields.ts";
+import { transportSchema } from "../config/transport.ts";
 
 export const modelSchema = z.strictObject({
   id: z.string().min(1).describe("the id as the provider serves it; may contain slashes"),
@@ -49,6 +50,6 @@ export const remoteOptions = {
   params: z.record(z.string(), z.unknown()).optional().describe("accepted; not used by this gateway"),
   agentRuntime: z.record(z.string(), z.unknown()).optional().describe("accepted; not used by this gateway"),
   localService: z.record(z.string(), z.unknown()).optional().describe("accepted; not used by this gateway"),
-  request: z.record(z.string(), z.unknown()).optional().describe("accepted; not used by this gateway"),
+  request: transportSchema.optional().describe("how the provider is reached"),
   injectNumCtxForOpenAICompat: z.boolean().optional().describe("accepted; not used by this gateway"),
 };

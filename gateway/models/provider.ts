@@ -1,10 +1,10 @@
 // The interface between the router and a provider kind: calls go out as bytes and come back as events.
-import type { Dispatcher } from "undici";
 import type { z } from "zod";
 import type { SecretInput } from "../config/fields.ts";
 import type { Environment } from "../config/places.ts";
 import type { Timeouts } from "../config/stack.ts";
 import type { GatewayError } from "../errors.ts";
+import type { Connections } from "./connections.ts";
 import type { Dial } from "./dial.ts";
 
 /** What is sent to a model server. */
@@ -99,7 +99,7 @@ export interface ProviderDeps {
   /** The current value of a secret; asked for at each call, so that a changed file takes effect. */
   readonly secret: (input: SecretInput) => string;
   /** Loaded only when a kind needs the network. */
-  readonly openConnections: (dial: Dial) => Promise<Dispatcher>;
+  readonly openConnections: (dial: Dial) => Promise<Connections>;
   /** For the names of proxies. */
   readonly env: Environment;
   readonly version: string;

@@ -2,27 +2,40 @@
 import type { Dispatcher } from "undici";
 import { z } from "zod";
 import type { SecretInput } from "../config/fields.ts";
+import type { Transport } from "../config/transport.ts";
 import { GatewayError } from "../errors.ts";
+import type { Connections } from "./connections.ts";
+import { createDial } from "./dial.ts";
 import { createExchange } from "./exchange.ts";
 import type { CallHandle, CallSink, ModelCall, ProviderDeps } from "./provider.ts";
 
-interface RemoteSettings {
+export interface RemoteSettings {
   readonly baseUrl: string;
   readonly apiKey?: SecretInput | undefined;
   readonly headers: Readonly<Record<string, SecretInput>>;
   readonly timeoutSeconds?: number | undefined;
+  readonly request?: Transport | undefined;
 }
 
+export type Send = (
+  path: string,
+  body: Buffer,
+  call: ModelCall,
+  sink: CallSink,
+  ends: RegExp,
+  headers?: Readonly<Record<string, string>>,
+) => CallHandle;
+
 export interface Remote {
-  /** `path` is under baseUrl; `headers` come on top of the provider's own. */
-  send(path: string, body: Buffer, call: ModelCall, sink: CallSink, headers?: Readonly<Record<string, string>>): CallHandle;
+  /** `path` is under baseUrl; `ends` is how its streams end; `headers` come on top of the provider's own. */
+  send: Send;
   /** The list at `path`, as `read` understands its JSON. Rejects with a GatewayError when nobody answers. */
   list(path: string, read: (json: unknown) => readonly string[], timeoutMs: number): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
 /** How a kind sends its key; the key is asked for at each call. */
-type KeyHeaders = (key: string) => Record<string, string>;
+export type KeyHeaders = (key: string) => Record<string, string>;
 
 export const bearerKey: KeyHeaders = (key) => ({ authorization: `Bearer ${key}` });
 
@@ -36,16 +49,24 @@ export async function openRemote(
   const base = new URL(settings.baseUrl);
   const folder = base.pathname.replace(/\/$/, "");
   const timeouts = { ...deps.timeouts, ...(settings.timeoutSeconds ? { totalMs: settings.timeoutSeconds * 1000 } : {}) };
-  const connections = await deps.openConnections(timeouts.connectMs);
-  const ownHeaders = (): Record<string, string> => ({
+  const transport = settings.request ?? {};
+  const { secret, env } = deps;
+  const connections = await deps.openConnections(createDial({ transport, connectMs: timeouts.connectMs, secret, env }));
+  const ownHeaders = (key = settings.apiKey): Record<string, string> => ({
     "user-agent": `openclaw-stack/${deps.version}`,
     ...fixedHeaders,
-    ...(settings.apiKey === undefined ? {} : keyHeaders(deps.secret(settings.apiKey))),
-    ...Object.fromEntries(Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), deps.secret(value)])),
+    ...keyOf(settings.request, key, secret, keyHeaders),
+    ...Object.fromEntries(
+      Object.entries({ ...settings.headers, ...transport.headers }).map(([name, value]) => [
+        name.toLowerCase(),
+        deps.secret(value),
+      ]),
+    ),
   });
   return {
-    send(path, body, call, sink, headers = {}) {
-      const exchange = createExchange(id, call.stream, timeouts, sink);
+    send(path, body, call, sink, ends, headers = {}) {
+      const totalMs = timeLeft(timeouts.totalMs, deps.timeouts.totalMs, call);
+      const exchange = createExchange(id, call.stream, timeouts, sink, ends, totalMs, call.onHeaders);
       try {
         const request: Dispatcher.DispatchOptions = {
           origin: base.origin,
@@ -53,13 +74,14 @@ export async function openRemote(
           method: "POST",
           body,
           headers: {
-            "content-type": "application/json",
-            accept: call.stream ? "text/event-stream" : "application/json",
-            ...ownHeaders(),
+            "content-type": call.contentType ?? "application/json",
+            accept: call.contentType ? "*/*" : call.stream ? "text/event-stream" : "application/json",
+            ...ownHeaders(call.key),
             ...headers,
             "x-request-id": call.requestId,
             ...(call.traceparent ? { traceparent: call.traceparent } : {}),
           },
+          reset: call.fresh === true,
           // The exchange keeps its own, finer time.
           headersTimeout: 0,
           bodyTimeout: 0,
@@ -76,6 +98,24 @@ export async function openRemote(
   };
 }
 
+/** One time is for the whole request, whoever answers it; a provider with a longer time of its own has that one. */
+function timeLeft(ownMs: number, wholeMs: number, { spentMs = 0 }: ModelCall): number {
+  return Math.max(1, Math.min(ownMs, Math.max(ownMs, wholeMs) - spentMs));
+}
+
+/** The key as the kind sends it, unless request.auth says otherwise. */
+function keyOf(
+  request: Transport | undefined,
+  key: SecretInput | undefined,
+  secret: ProviderDeps["secret"],
+  keyHeaders: KeyHeaders,
+): Record<string, string> {
+  const auth = request?.auth;
+  if (auth?.mode === "authorization-bearer") return bearerKey(secret(auth.token));
+  if (auth?.mode === "header") return { [auth.headerName.toLowerCase()]: `${auth.prefix ?? ""}${secret(auth.value)}` };
+  return key === undefined ? {} : keyHeaders(secret(key));
+}
+
 const listSchema = z.object({ data: z.array(z.looseObject({ id: z.string() })) });
 
 /** https://platform.openai.com/docs/api-reference/models/list and https://docs.anthropic.com/en/api/models-list */
@@ -84,7 +124,7 @@ export const readModelList = (json: unknown): readonly string[] => listSchema.pa
 const maxListBytes = 4 * 1024 * 1024;
 
 async function listServed(
-  connections: Dispatcher,
+  connections: Connections,
   id: string,
   origin: string,
   path: string,
@@ -105,7 +145,7 @@ async function listServed(
   }
 }
 
-function get(connections: Dispatcher, request: Dispatcher.DispatchOptions, id: string, timeoutMs: number) {
+function get(connections: Connections, request: Dispatcher.DispatchOptions, id: string, timeoutMs: number) {
   return new Promise<{ status: number; body: Buffer }>((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
