@@ -7,8 +7,11 @@ import { needsRestart } from "./config/restart.ts";
 import { logFormat } from "./config/rules.ts";
 import type { StackConfig } from "./config/schema.ts";
 import { messageOf } from "./errors.ts";
-import { createAuthenticator } from "./http/auth.ts";
+import { createGovernance } from "./governance/governance.ts";
+import { type Authenticator, createAuthenticator } from "./http/auth.ts";
+import { createClientAddress } from "./http/client-address.ts";
 import type { GatewayContext, ReadinessPart, ReloadState, Runtime } from "./http/context.ts";
+import { createEntrance } from "./http/entrance.ts";
 import { createServer } from "./http/server.ts";
 import { createProviders, type ProviderSet } from "./models/build.ts";
 import type { AnswerStore } from "./models/cache/answers.ts";
@@ -25,6 +28,9 @@ import { createUsageLayer } from "./models/usage-layer.ts";
 import type { Log } from "./observability/log.ts";
 import { createMetrics, type Metrics } from "./observability/metrics.ts";
 import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
+import { type Meter, parseBudgetKey } from "./store/allowances.ts";
+import { createLocalAllowances } from "./store/local-allowances.ts";
+import { createMeter } from "./store/meter.ts";
 import { createStateOwner } from "./store/state-lock.ts";
 import { createUsageBooks } from "./store/usage/books.ts";
 
@@ -53,6 +59,8 @@ interface Deps {
   readonly operations?: boolean;
   /** Of parts outside. */
   readonly readiness?: readonly ReadinessPart[];
+  /** Where limits and budgets are counted together with other processes; without it in this one alone. */
+  readonly meter?: Meter;
 }
 
 export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
@@ -69,9 +77,10 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   let reloadState: ReloadState | undefined;
   let pending: readonly string[] = [];
   let providers: ProviderSet = await createProviders(loaded, undefined, version);
-  let runtime = await buildRuntime(loaded, 1);
+  let runtime = await buildRuntime(loaded, 1, undefined);
   let queue: Promise<unknown> = Promise.resolve();
   const { owner, usage, readiness } = openState(loaded.stateDir, () => runtime.stack, metrics, log, version);
+  const meter = deps.meter ?? createMeter(createLocalAllowances({ usedBefore: spentBefore }), { holder: "this", direct: true });
   lifecycle.onDrain(() => {
     owner.release().catch((error: unknown) => log.of("state").error("state_release_failed", messageOf(error)));
   });
@@ -84,11 +93,15 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     metrics,
     lifecycle,
     upstreams,
-    serve: createIdempotency(
-      { metrics, stores: answerStores("idempotency", metrics) },
-      createCache(
-        { metrics, stores: answerStores("cache", metrics) },
-        createUsageLayer(usage, createRouted(upstreams, metrics, openGate)),
+    entrance: createEntrance({ metrics, meter, settings: () => runtime }),
+    serve: createGovernance(
+      { metrics, meter },
+      createIdempotency(
+        { metrics, stores: answerStores("idempotency", metrics) },
+        createCache(
+          { metrics, stores: answerStores("cache", metrics) },
+          createUsageLayer(usage, createRouted(upstreams, metrics, openGate)),
+        ),
       ),
     ),
     usage,
@@ -107,7 +120,20 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   metrics.restartPending.set(0);
   owner.acquire();
 
-  async function buildRuntime(from: Loaded, generation: number): Promise<Runtime> {
+  /** Budgets outlive the process: what was spent in their present window is in the record of usage. */
+  function spentBefore(key: string): number {
+    const budget = parseBudgetKey(key);
+    const token = runtime.stack.tokens.find(({ id }) => id === budget?.tokenId);
+    if (!budget || !token?.budget) return 0;
+    try {
+      return Math.round(usage.spent(token.id, budget.periodStartMs, runtime.stack.usage.currency) * 1e6);
+    } catch (error) {
+      log.of("usage").error("budget_unknown", `what ${token.id} has spent cannot be read: ${messageOf(error)}`);
+      return 0;
+    }
+  }
+
+  async function buildRuntime(from: Loaded, generation: number, before: Authenticator | undefined): Promise<Runtime> {
     const { config, stack } = from;
     const model = config.agents.defaults?.model;
     const router = createRouter({
@@ -143,7 +169,8 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
       hash: from.hash,
       path: from.path,
       generation,
-      auth: createAuthenticator(config, from.secrets),
+      auth: createAuthenticator(config, from.secrets, Date.now, before),
+      clientAddress: createClientAddress(config.gateway.trustedProxies),
       providers: providers.list,
       router,
       health,
@@ -166,7 +193,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     }
     const before = { runtime, providers };
     providers = await createProviders(next, before.providers, version);
-    runtime = await buildRuntime(next, before.runtime.generation + 1);
+    runtime = await buildRuntime(next, before.runtime.generation + 1, before.runtime.auth);
     before.runtime.health.close();
     upstreams.configure(next.stack.routing.breaker);
     log.configure({ level: next.config.logging.level, format: logFormat(next), redact: next.secrets.redact });
@@ -234,7 +261,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
           log.of("config").error("secret_unreadable", `${fault.problem}; the old value stays. ${fault.fix}`);
         if (faults.length > 0) metrics.secretReloads.add(1, "failed");
         if (!changed) return;
-        runtime = { ...runtime, auth: createAuthenticator(runtime.config, runtime.secrets) };
+        runtime = { ...runtime, auth: createAuthenticator(runtime.config, runtime.secrets, Date.now, runtime.auth) };
         metrics.secretReloads.add(1, "applied");
         log.of("config").info("secrets_applied", "A changed secret is in force");
       }),

@@ -32,8 +32,8 @@ export const budgetSchema = z.strictObject({
   currency: z
     .string()
     .regex(/^[A-Z]{3}$/, "expected three capital letters such as USD")
-    .default("USD")
-    .describe("what the prices are in; nothing is converted"),
+    .optional()
+    .describe("must be that of the prices (usage.currency): nothing is converted; without it that one is meant"),
   window: z
     .enum(["day", "week", "month", "total"])
     .default("month")

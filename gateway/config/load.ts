@@ -84,7 +84,7 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
     stack: stackOf(config),
     secrets,
     hash: read.hash,
-    notes: [...migrated.notes, ...notInForce(config)],
+    notes: [...migrated.notes, ...budgetsInVain(config), ...notInForce(config)],
     files: read.exists ? [...new Set([path, ...read.sources.map((source) => source.file)])] : [path],
     unconfigured: nothing,
     read,
@@ -116,6 +116,17 @@ function notInForce(config: Config): string[] {
     ...(config.cron?.enabled ? ["cron"] : []),
   ];
   return accepted.length > 0 ? [`checked, but not in force in this version: ${accepted.join(", ")}`] : [];
+}
+
+/** A budget is counted by prices: without any it holds nobody back. */
+function budgetsInVain(config: Config): string[] {
+  const tokens = stackOf(config).tokens.filter((token) => token.budget);
+  const hasPrice = Object.values(config.models.providers).some(
+    (provider) => "models" in provider && provider.models.some((model) => model.cost),
+  );
+  if (tokens.length === 0 || hasPrice) return [];
+  const ids = tokens.map((token) => token.id).join(", ");
+  return [`the budget of ${ids} holds nobody back: no model has a price (models.providers.<id>.models[].cost)`];
 }
 
 /** Adds file, line and column to each fault. */

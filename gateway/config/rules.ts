@@ -97,6 +97,13 @@ export function checkRules(config: Config): Fault[] {
     const path = [...stackPath.split("."), "tokens", index];
     if (ids.indexOf(token.id) !== index)
       faults.push({ path: [...path, "id"], problem: `${token.id} is there twice`, fix: "Give each token its own id." });
+    const { currency } = token.budget ?? {};
+    if (currency !== undefined && currency !== stack.usage.currency)
+      faults.push({
+        path: [...path, "budget", "currency"],
+        problem: `is ${currency}, but the models' prices are in ${stack.usage.currency} (usage.currency)`,
+        fix: "Write the amount in the currency of the prices.",
+      });
     if (token.notBefore && token.expiresAt && Date.parse(token.notBefore) >= Date.parse(token.expiresAt)) {
       faults.push({ path: [...path, "expiresAt"], problem: "lies before notBefore", fix: "Swap the two times." });
     }
@@ -124,6 +131,13 @@ function checkModels(config: Config): Fault[] {
   }
   for (const [id, provider] of Object.entries(providers)) {
     const seen = new Set<string>();
+    const refused = "baseUrl" in provider ? refusedAddress(provider.baseUrl, provider.request) : undefined;
+    if (refused !== undefined)
+      faults.push({
+        path: ["models", "providers", id, "baseUrl"],
+        problem: `leads to ${refused}`,
+        fix: "Write the model server's own address, or allow it by request.allowPrivateNetwork: true.",
+      });
     for (const [index, model] of ("models" in provider ? provider.models : []).entries()) {
       if (seen.has(model.id))
         faults.push({

@@ -1,59 +1,66 @@
 // Who is calling: bearer tokens and passwords compared in constant time, or a trusted proxy that names the user.
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { BlockList, isIPv6 } from "node:net";
+import type { Priority } from "../config/admission.ts";
 import { authMode, stackOf } from "../config/rules.ts";
-import { type Config, type Scope, scopes } from "../config/schema.ts";
+import { type Config, type Scope, scopes, type TokenConfig } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
 import { GatewayError } from "../errors.ts";
+import { addressList } from "./client-address.ts";
 
 export interface Caller {
   /** The token's id: for logs and metrics. */
   readonly id: string;
   readonly scopes: ReadonlySet<Scope>;
+  readonly priority: Priority;
 }
 
 export interface Authenticator {
-  /** Throws GatewayError `invalid_api_key`. */
-  authenticate(headers: IncomingHttpHeaders, remoteAddress: string): Caller;
+  /**
+   * Throws GatewayError: `invalid_api_key`, or `address_refused` for a token that is not let in from there.
+   * The socket's address is the proxy's where there is one.
+   */
+  authenticate(headers: IncomingHttpHeaders, socketAddress: string, clientAddress?: string): Caller;
+  /** For the one that takes over from it. */
+  readonly entries: readonly Entry[];
 }
 
 interface Entry {
   readonly digest: Buffer;
   readonly caller: Caller;
+  readonly allowed: ((address: string) => boolean) | undefined;
   readonly from: number;
   readonly until: number;
+  /** previous: named as such in the config; retiring: its value was replaced while the gateway ran. */
+  readonly role: "current" | "previous" | "retiring";
 }
 
 const everything: ReadonlySet<Scope> = new Set(scopes);
+const always = Number.POSITIVE_INFINITY;
 
-/** Made anew when the config or a secret changes; `now` gives milliseconds. */
-export function createAuthenticator(config: Config, secrets: Secrets, now: () => number = Date.now): Authenticator {
+/**
+ * Made anew when the config or a secret changes: what `before` let in by a value that was replaced is let in for
+ * rotation.overlapSeconds more. `now` gives milliseconds.
+ */
+export function createAuthenticator(
+  config: Config,
+  secrets: Secrets,
+  now: () => number = Date.now,
+  before?: Authenticator,
+): Authenticator {
   const mode = authMode(config);
   if (mode === "none") {
-    const anyone: Caller = { id: "anonymous", scopes: everything };
-    return { authenticate: () => anyone };
+    const anyone: Caller = { id: "anonymous", scopes: everything, priority: "normal" };
+    return { authenticate: () => anyone, entries: [] };
   }
   if (mode === "trusted-proxy") return behindProxy(config);
-  const { auth } = config.gateway;
-  const shared = mode === "password" ? auth.password : auth.token;
-  const entries: Entry[] = stackOf(config).tokens.map((token) => ({
-    digest: digest(secrets.reveal(token.token)),
-    caller: { id: token.id, scopes: new Set(token.scopes) },
-    from: token.notBefore ? Date.parse(token.notBefore) : 0,
-    until: token.expiresAt ? Date.parse(token.expiresAt) : Number.POSITIVE_INFINITY,
-  }));
-  if (shared !== undefined) {
-    entries.unshift({
-      digest: digest(secrets.reveal(shared)),
-      caller: { id: mode, scopes: everything },
-      from: 0,
-      until: Number.POSITIVE_INFINITY,
-    });
-  }
+  const entries = entriesOf(config, secrets);
+  const overlapMs = stackOf(config).rotation.overlapSeconds * 1000;
+  if (before && overlapMs > 0) entries.push(...retiring(before.entries, entries, now(), overlapMs));
 
   return {
-    authenticate(headers) {
+    entries,
+    authenticate(headers, socketAddress, clientAddress = socketAddress) {
       const given = bearer(headers);
       if (given === undefined)
         throw new GatewayError("invalid_api_key", "A token is needed: send the header Authorization: Bearer <token>.");
@@ -62,11 +69,70 @@ export function createAuthenticator(config: Config, secrets: Secrets, now: () =>
       // All are compared, so that the time does not tell which one was near.
       for (const entry of entries) if (timingSafeEqual(entry.digest, hash)) found ??= entry;
       const time = now();
-      if (!found || time < found.from) throw new GatewayError("invalid_api_key", "The token is not known here.");
+      if (!found || time < found.from) throw new GatewayError("invalid_api_key", unknownToken);
       if (time >= found.until) throw new GatewayError("invalid_api_key", "The token has expired.");
+      if (found.allowed && !found.allowed(clientAddress))
+        throw new GatewayError("address_refused", `The token ${found.caller.id} is not let in from this address.`);
       return found.caller;
     },
   };
+}
+
+const unknownToken = "The token is not known here.";
+
+/** True for an error that a guesser would get, and somebody whose token ran out would not. */
+export const isWrongGuess = (error: unknown): boolean =>
+  error instanceof GatewayError && error.code === "invalid_api_key" && error.message === unknownToken;
+
+function entriesOf(config: Config, secrets: Secrets): Entry[] {
+  const { auth } = config.gateway;
+  const { tokens, rotation } = stackOf(config);
+  const mode = authMode(config);
+  const shared = mode === "password" ? auth.password : auth.token;
+  const entries: Entry[] = [];
+  const owner: Caller = { id: mode, scopes: everything, priority: "normal" };
+  if (shared !== undefined) {
+    const common = { caller: owner, allowed: undefined, from: 0 };
+    entries.push({ ...common, digest: digest(secrets.reveal(shared)), until: always, role: "current" });
+    const { previousToken: old } = rotation;
+    if (old)
+      entries.push({
+        ...common,
+        digest: digest(secrets.reveal(old.token)),
+        until: Date.parse(old.expiresAt),
+        role: "previous",
+      });
+  }
+  for (const token of tokens) {
+    const common = commonOf(token);
+    const until = token.expiresAt ? Date.parse(token.expiresAt) : always;
+    entries.push({ ...common, digest: digest(secrets.reveal(token.token)), until, role: "current" });
+    const { previous: old } = token;
+    if (!old) continue;
+    const oldUntil = Math.min(until, Date.parse(old.expiresAt));
+    // The old one was let in already: notBefore is the new one's.
+    entries.push({ ...common, from: 0, digest: digest(secrets.reveal(old.token)), until: oldUntil, role: "previous" });
+  }
+  return entries;
+}
+
+function commonOf({ id, scopes: granted, priority, allowFrom, notBefore }: TokenConfig) {
+  return {
+    caller: { id, scopes: new Set(granted), priority },
+    allowed: allowFrom && addressList(allowFrom),
+    from: notBefore ? Date.parse(notBefore) : 0,
+  };
+}
+
+/** Entries whose value was replaced. One whose id is gone was taken away on purpose, and so was a previous one. */
+function retiring(before: readonly Entry[], present: readonly Entry[], time: number, overlapMs: number): Entry[] {
+  return before.flatMap((old): Entry[] => {
+    const heir = present.find((entry) => entry.role === "current" && entry.caller.id === old.caller.id);
+    const known = present.some((entry) => entry.digest.equals(old.digest));
+    if (!heir || known || old.role === "previous" || old.until <= time) return [];
+    const until = old.role === "retiring" ? old.until : Math.min(old.until, time + overlapMs);
+    return [{ ...heir, from: old.from, digest: old.digest, until: Math.min(until, heir.until), role: "retiring" }];
+  });
 }
 
 export function requireScope(caller: Caller, scope: Scope): void {
@@ -89,6 +155,7 @@ function behindProxy(config: Config): Authenticator {
   const { trustedProxy } = config.gateway.auth;
   const proxies = addressList(config.gateway.trustedProxies);
   return {
+    entries: [],
     authenticate(headers, remoteAddress) {
       const refuse = () => new GatewayError("invalid_api_key", "This gateway is reached through its proxy only.");
       if (!trustedProxy || !proxies(remoteAddress)) throw refuse();
@@ -97,22 +164,7 @@ function behindProxy(config: Config): Authenticator {
       if (typeof user !== "string" || user === "") throw refuse();
       if (trustedProxy.allowUsers.length > 0 && !trustedProxy.allowUsers.includes(user))
         throw new GatewayError("missing_scope", "This user is not let in.");
-      return { id: "proxy-user", scopes: everything };
+      return { id: "proxy-user", scopes: everything, priority: "normal" };
     },
-  };
-}
-
-/** A test for addresses against a list of addresses and networks. */
-export function addressList(list: readonly string[]): (address: string) => boolean {
-  const blocks = new BlockList();
-  for (const entry of list) {
-    const [address = "", bits] = entry.split("/");
-    const family = isIPv6(address) ? "ipv6" : "ipv4";
-    if (bits === undefined) blocks.addAddress(address, family);
-    else blocks.addSubnet(address, Number(bits), family);
-  }
-  return (address) => {
-    const plain = address.replace(/^::ffff:(?=\d+\.)/, "");
-    return blocks.check(plain, isIPv6(plain) ? "ipv6" : "ipv4");
   };
 }

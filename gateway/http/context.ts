@@ -6,12 +6,16 @@ import type { ModelsRuntime, Serve } from "../models/work.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Lifecycle } from "../process/lifecycle.ts";
+import type { UsageReader } from "../store/store.ts";
 import type { Authenticator } from "./auth.ts";
+import type { ClientAddress } from "./client-address.ts";
+import type { Entrance } from "./entrance.ts";
 
 /** All that a config decides. A reload puts a new one in place; requests under way keep theirs. */
 export interface Runtime extends Pick<Loaded, "config" | "stack" | "secrets" | "hash" | "path">, ModelsRuntime {
   readonly generation: number;
   readonly auth: Authenticator;
+  readonly clientAddress: ClientAddress;
   readonly providers: readonly Provider[];
   /** True while only the demonstration answers. */
   readonly demo: boolean;
@@ -41,8 +45,11 @@ export interface GatewayContext {
   readonly metrics: Metrics;
   readonly lifecycle: Lifecycle;
   readonly upstreams: Upstreams;
+  /** Who is let in. */
+  readonly entrance: Entrance;
   /** The layers that a model call goes through. */
   readonly serve: Serve;
+  readonly usage: UsageReader;
   /** Beside what the readiness route knows itself. */
   readonly readiness: readonly ReadinessPart[];
   runtime(): Runtime;

@@ -50,7 +50,7 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
       route,
       headers: request.headers,
       callerId: request.caller?.id ?? "anonymous",
-      address: request.ip,
+      address: request.address,
       runtime,
       answerHeaders: headers,
       onRoute(answering, tries, error) {

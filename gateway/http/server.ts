@@ -24,6 +24,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Who calls; null on routes that ask nobody. */
     caller: Caller | null;
+    /** The client's, also behind trusted proxies. */
+    address: string;
     /** Extra fields of this request's line in the access log. */
     accessFields: AccessFields;
   }
@@ -65,6 +67,7 @@ export async function createServer(context: GatewayContext, surface: "all" | "op
   server.removeAllContentTypeParsers();
   server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   server.decorateRequest("caller", null);
+  server.decorateRequest("address", "");
   // Objects cannot be shared between requests: set in the first hook.
   server.decorateRequest("accessFields", null, []);
 
@@ -78,7 +81,10 @@ export async function createServer(context: GatewayContext, surface: "all" | "op
     if (scope === undefined) return;
     if (context.lifecycle.refusing)
       throw new GatewayError("draining", "The gateway is stopping: send the request again.", { retryAfter: "1" });
-    const caller = context.runtime().auth.authenticate(request.headers, request.ip);
+    const { entrance } = context;
+    const counted = entrance.count(request.address);
+    if (counted) await counted;
+    const caller = entrance.identify(request.headers, request.ip, request.address);
     request.caller = caller;
     requireScope(caller, scope);
   });
@@ -126,6 +132,7 @@ function requestId(request: { headers: NodeJS.Dict<string | string[]> }): string
 function observe(context: GatewayContext, request: FastifyRequest, response: ServerResponse): void {
   const begun = performance.now();
   request.accessFields = {};
+  request.address = context.entrance.addressOf(request.headers, request.ip);
   context.lifecycle.enter(response);
   response.once("close", () => {
     context.lifecycle.leave(response);
@@ -143,7 +150,7 @@ function observe(context: GatewayContext, request: FastifyRequest, response: Ser
       route,
       status,
       duration_ms: Math.round(durationMs * 10) / 10,
-      remote: request.ip,
+      remote: request.address,
       token_id: request.caller?.id,
       trace_id: traceId(request.headers.traceparent),
       ...request.accessFields,

@@ -37,7 +37,7 @@ test("a tutorial's file", async () => {
     ["Qwen/Qwen3.5-35B", "b"],
   );
   const ollama = config.models.providers.o;
-  assert.ok(ollama?.api === "openai-completions" && ollama.baseUrl === "http://h:11434/v1");
+  assert.ok(ollama?.api === "ollama" && ollama.baseUrl === "http://h:11434");
   assert.equal(config.agents.defaults?.models?.["vllm-local/b"]?.alias, "fast");
   assert.equal(config.agents.entries?.main?.label, "Main");
   assert.equal(config.memory?.search?.model, "BAAI/bge-m3");
@@ -46,7 +46,7 @@ test("a tutorial's file", async () => {
   assert.deepEqual([stack.logging.format, stack.logging.file?.maxSizeMb, stack.websocket?.pingIntervalMs], ["text", 5, 5000]);
   assert.equal(config.messages?.anything, ["$", "{KEPT}"].join(""));
   assert.ok(notes.includes("models.default is read as agents.defaults.model.primary"));
-  assert.match(notes.at(-1) ?? "", /not in force in this version: .*rateLimit/);
+  assert.match(notes.at(-1) ?? "", /not in force in this version: .*websocket/);
 });
 
 test("YAML with snake_case", async () => {

@@ -1,6 +1,7 @@
 // GET /v1/models and /v1/models/{id}: https://platform.openai.com/docs/api-reference/models
 import type { FastifyInstance } from "fastify";
 import { GatewayError } from "../../errors.ts";
+import { isVisible, visibleModels } from "../../governance/models.ts";
 import type { ListedModel } from "../../models/router.ts";
 import type { GatewayContext } from "../context.ts";
 
@@ -17,12 +18,16 @@ export function registerModels(server: FastifyInstance, context: GatewayContext)
   });
   const options = { config: { scope: "operator.read" as const } };
 
-  server.get("/v1/models", options, async () => ({ object: "list", data: context.runtime().router.list().map(shape) }));
+  server.get("/v1/models", options, async (request) => {
+    const { stack, router } = context.runtime();
+    return { object: "list", data: visibleModels(stack, router, request.caller?.id).map(shape) };
+  });
   // Ids contain slashes.
   server.get<{ Params: { "*": string } }>("/v1/models/*", options, async (request) => {
     const name = request.params["*"];
-    const model = context.runtime().router.find(name);
-    if (model) return shape(model);
+    const { stack, router } = context.runtime();
+    const model = router.find(name);
+    if (model && isVisible(stack, router, request.caller?.id, model)) return shape(model);
     throw new GatewayError("model_not_found", `The model ${JSON.stringify(name.slice(0, 200))} does not exist here.`, {
       param: "model",
     });

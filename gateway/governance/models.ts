@@ -1,0 +1,55 @@
+// Which models a token may ask for.
+import type { StackConfig } from "../config/stack.ts";
+import type { ListedModel, Route, Router } from "../models/router.ts";
+import { policyOf } from "./policy.ts";
+
+interface Names {
+  /** "provider/model", or a pool's id: what the router lists it as. */
+  readonly listed: string;
+  /** The id as the upstream knows it; undefined for a pool. */
+  readonly model: string | undefined;
+}
+
+export function mayAsk(models: readonly string[], router: Router, { provider, model, pool }: Route): boolean {
+  return allows(models, router, pool ? { listed: pool.id, model: undefined } : { listed: `${provider.id}/${model}`, model });
+}
+
+/** What this token is shown of the models. */
+export function visibleModels(stack: StackConfig, router: Router, tokenId: string | undefined): readonly ListedModel[] {
+  const all = router.list();
+  const models = tokenId === undefined ? undefined : policyOf(stack, tokenId)?.models;
+  return models ? all.filter((listed) => allows(models, router, namesOf(listed))) : all;
+}
+
+export function isVisible(stack: StackConfig, router: Router, tokenId: string | undefined, listed: ListedModel): boolean {
+  const models = tokenId === undefined ? undefined : policyOf(stack, tokenId)?.models;
+  return !models || allows(models, router, namesOf(listed));
+}
+
+const namesOf = ({ id, provider }: ListedModel): Names => {
+  const prefix = `${provider}/`;
+  return { listed: id, model: id.startsWith(prefix) ? id.slice(prefix.length) : undefined };
+};
+
+/** A name without * may also be an alias or a short form: it allows what it leads to. */
+function allows(models: readonly string[], router: Router, { listed, model }: Names): boolean {
+  return models.some((name) => {
+    if (name.includes("*")) return matches(name, listed) || (model !== undefined && matches(name, model));
+    return name === listed || name === model || router.find(name)?.id === listed;
+  });
+}
+
+/** `*` stands for any text, slashes included. Without backtracking: names come from callers. */
+function matches(pattern: string, text: string): boolean {
+  const [first = "", ...rest] = pattern.split("*");
+  const last = rest.pop() ?? "";
+  if (!text.startsWith(first) || !text.endsWith(last) || text.length < first.length + last.length) return false;
+  let at = first.length;
+  const end = text.length - last.length;
+  for (const part of rest) {
+    const found = text.indexOf(part, at);
+    if (found === -1 || found + part.length > end) return false;
+    at = found + part.length;
+  }
+  return true;
+}
