@@ -13,13 +13,13 @@ import { createClientAddress } from "./http/client-address.ts";
 import type { GatewayContext, ReadinessPart, ReloadState, Runtime } from "./http/context.ts";
 import { createEntrance } from "./http/entrance.ts";
 import { createServer } from "./http/server.ts";
+import { createAdmission } from "./models/admission/admission.ts";
 import { createProviders, type ProviderSet } from "./models/build.ts";
 import type { AnswerStore } from "./models/cache/answers.ts";
 import { createCache } from "./models/cache/cache.ts";
 import { createIdempotency } from "./models/cache/idempotency.ts";
 import { createMemoryAnswers } from "./models/cache/memory.ts";
 import { createBalancer } from "./models/candidates.ts";
-import { openGate } from "./models/gate.ts";
 import { createHealth } from "./models/health.ts";
 import { createRouted } from "./models/routed.ts";
 import { createRouter } from "./models/router.ts";
@@ -74,6 +74,15 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
       .of("models")
       .warn("upstream_left_alone", `upstream ${upstream} failed and is left alone for a while`, { error_code: reason }),
   );
+  const admission = createAdmission(loaded.stack, {
+    metrics,
+    meter: deps.meter,
+    async readPage(providerId, address, timeoutMs) {
+      const provider = providers.list.find(({ id }) => id === providerId);
+      if (!provider?.readPage) throw new Error(`provider ${providerId} has no page of figures`);
+      return provider.readPage(address, timeoutMs);
+    },
+  });
   let reloadState: ReloadState | undefined;
   let pending: readonly string[] = [];
   let providers: ProviderSet = await createProviders(loaded, undefined, version);
@@ -100,12 +109,12 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
         { metrics, stores: answerStores("idempotency", metrics) },
         createCache(
           { metrics, stores: answerStores("cache", metrics) },
-          createUsageLayer(usage, createRouted(upstreams, metrics, openGate)),
+          createUsageLayer(usage, createRouted(upstreams, metrics, admission.gate)),
         ),
       ),
     ),
     usage,
-    readiness: [readiness, ...(deps.readiness ?? [])],
+    readiness: [readiness, admission, ...(deps.readiness ?? [])],
     runtime: () => runtime,
     reloadState: () => reloadState,
     pendingRestart: () => pending,
@@ -174,7 +183,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
       providers: providers.list,
       router,
       health,
-      balancer: createBalancer(upstreams),
+      balancer: createBalancer({ active: (route) => admission.load(route, upstreams.active(route)) }),
       demo: providers.demo,
     };
   }
@@ -196,6 +205,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     runtime = await buildRuntime(next, before.runtime.generation + 1, before.runtime.auth);
     before.runtime.health.close();
     upstreams.configure(next.stack.routing.breaker);
+    admission.configure(next.stack);
     log.configure({ level: next.config.logging.level, format: logFormat(next), redact: next.secrets.redact });
     // Old connections end when their last call has: nobody waits for that.
     before.providers.closeUnused(providers).catch((error: unknown) => log.warn("provider_close_failed", messageOf(error)));
@@ -269,6 +279,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     rescue: () => usage.rescue(),
     async close() {
       runtime.health.close();
+      admission.close();
       await operations?.close();
       await server.close();
       await finish();

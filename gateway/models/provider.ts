@@ -73,6 +73,8 @@ export interface Provider {
   call(call: ModelCall, sink: CallSink): CallHandle;
   /** Ids that the upstream serves now. Rejects with a GatewayError when it does not answer. */
   listServed(timeoutMs: number): Promise<readonly string[]>;
+  /** Its /metrics, or the page at this address. Rejects when there is none. */
+  readPage?(address: string | undefined, timeoutMs: number): Promise<Buffer>;
   /** No new calls; those under way may finish. */
   close(): Promise<void>;
 }

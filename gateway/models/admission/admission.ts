@@ -26,14 +26,15 @@ export interface Admission {
   readonly gate: Gate;
   /** What the balancer goes by: requests in the engine where its figures are known. */
   load(route: Route, active: number): number;
-  report(): AdmissionReport;
+  /** For whoever may read the details of readiness. */
+  detail(): { readonly admission: AdmissionReport };
   configure(settings: AdmissionSettings): void;
   close(): void;
 }
 
-export interface AdmissionReport {
+interface AdmissionReport {
   readonly queue: { readonly length: number; readonly byPriority: Readonly<Record<Priority, number>> };
-  readonly engines: readonly UpstreamReport[];
+  readonly upstreams: readonly UpstreamReport[];
   readonly quotas: Readonly<Record<string, ReturnType<Quota["list"]>>>;
 }
 
@@ -203,13 +204,15 @@ export function createAdmission(
   return {
     gate: { enter, wait },
     load: (route, active) => limits.load(route) ?? active,
-    report: () => {
+    detail() {
       const byPriority: Record<Priority, number> = { interactive: 0, normal: 0, batch: 0 };
       for (const priority of priorities) byPriority[priority] = queue.lengthOf(priority);
       return {
-        queue: { length: queue.length, byPriority },
-        engines: limits.list(),
-        quotas: Object.fromEntries([...quotas].map(([id, quota]) => [id, quota.list()])),
+        admission: {
+          queue: { length: queue.length, byPriority },
+          upstreams: limits.list(),
+          quotas: Object.fromEntries([...quotas].map(([id, quota]) => [id, quota.list()])),
+        },
       };
     },
     configure,

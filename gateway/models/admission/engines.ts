@@ -24,8 +24,8 @@ export interface Engine {
 interface Options {
   readonly clock: Clock;
   readonly pollMs: number;
-  /** Sends the page's bytes; rejects when there is none. */
-  readonly read: (onChunk: (chunk: Buffer) => void, timeoutMs: number) => Promise<void>;
+  /** The page's bytes; rejects when there is none. */
+  readonly read: (timeoutMs: number) => Promise<Buffer>;
   /** Calls of this gateway under way: of one model, or of all. */
   readonly active: (model: string | undefined) => number;
   readonly onLook: (loads: ReadonlyMap<string, EngineLoad> | undefined) => void;
@@ -75,7 +75,7 @@ export function createEngine({ clock, pollMs, read, active, onLook }: Options): 
   async function look(): Promise<void> {
     const reader = createEngineReader();
     try {
-      await read((chunk) => reader.push(chunk), pollMs);
+      reader.push(await read(pollMs));
       if (closed) return;
       const loads = reader.end();
       if (loads.size > 0) take(loads);
@@ -86,11 +86,11 @@ export function createEngine({ clock, pollMs, read, active, onLook }: Options): 
     }
   }
 
-  function lookAgain(): void {
-    cancel = clock.after(pollMs, () => {
+  function lookIn(ms: number): void {
+    cancel = clock.after(ms, () => {
       look().then(() => {
-        if (!closed) lookAgain();
-      }, lookAgain);
+        if (!closed) lookIn(pollMs);
+      });
     });
   }
 
@@ -102,7 +102,7 @@ export function createEngine({ clock, pollMs, read, active, onLook }: Options): 
     return total && { seen: total, since: active(undefined) - total.active, name: only ?? "" };
   }
 
-  lookAgain();
+  lookIn(0);
   return {
     state(model) {
       const at = of(model);

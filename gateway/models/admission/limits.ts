@@ -6,13 +6,8 @@ import type { EngineLoad } from "./engine-metrics.ts";
 import { createEngine, type Engine } from "./engines.ts";
 import { createSlots, type Slots } from "./slots.ts";
 
-/** Sends the bytes of a provider's page of figures; rejects when there is none. `address` is undefined for /metrics of the provider. */
-export type ReadPage = (
-  providerId: string,
-  address: string | undefined,
-  onChunk: (chunk: Buffer) => void,
-  timeoutMs: number,
-) => Promise<void>;
+/** A provider's page of figures; rejects when there is none. `address` is undefined for /metrics of the provider. */
+export type ReadPage = (providerId: string, address: string | undefined, timeoutMs: number) => Promise<Buffer>;
 
 export interface Limits {
   /** False: nothing is known of it, and nothing limits it. */
@@ -118,7 +113,7 @@ export function createLimits({ clock, readPage, onLook }: Deps): Limits {
     entry.engine = createEngine({
       clock,
       pollMs,
-      read: (onChunk, timeoutMs) => readPage(id, address, onChunk, timeoutMs),
+      read: (timeoutMs) => readPage(id, address, timeoutMs),
       active: (model) => (model === undefined ? entry.slots.active : (entry.counts.get(model) ?? 0)),
       onLook: (loads) => onLook(id, loads),
     });
