@@ -1,4 +1,5 @@
 // Rules between settings, that a shape alone cannot express.
+import { hostRefusal, reachOf } from "../models/destination.ts";
 import type { Fault } from "./faults.ts";
 import { isNetwork } from "./governance.ts";
 import { type Config, pluginId, type StackConfig } from "./schema.ts";
@@ -131,7 +132,10 @@ function checkModels(config: Config): Fault[] {
   }
   for (const [id, provider] of Object.entries(providers)) {
     const seen = new Set<string>();
-    const refused = "baseUrl" in provider ? refusedAddress(provider.baseUrl, provider.request) : undefined;
+    const refused =
+      "baseUrl" in provider
+        ? hostRefusal(new URL(provider.baseUrl).hostname, reachOf(provider.request?.allowPrivateNetwork))
+        : undefined;
     if (refused !== undefined)
       faults.push({
         path: ["models", "providers", id, "baseUrl"],

@@ -167,12 +167,17 @@ function fromEnvironment(ref: SecretRef, allowlist: readonly string[] | undefine
   return value;
 }
 
+const holdsCertificatesOnly = (path: string): boolean =>
+  /^(?:\s*-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----)+\s*$/.test(readFileSync(path, "utf8"));
+
 function readSecretFile(path: string, maxBytes: number): string {
   let text: string;
   try {
     const info = statSync(path);
     if (!info.isFile()) throw new SecretProblem(`${path} is not a file`, "Check the path.");
-    if (info.mode & 0o007 || info.mode & 0o020) {
+    const isOpen = (info.mode & 0o007) !== 0 || (info.mode & 0o020) !== 0;
+    // Certificates are public: others may read them, and only must not write them.
+    if (isOpen && !((info.mode & 0o022) === 0 && info.size <= maxBytes && holdsCertificatesOnly(path))) {
       throw new SecretProblem(
         `${path} can be read or written by other users (mode ${(info.mode & 0o777).toString(8)})`,
         `Make it private: chmod 600 ${path}`,

@@ -1,10 +1,16 @@
 // Which addresses may be connected to: judged by the address that is really connected to, so that no name and no redirect leads around it.
-import { lookup } from "node:dns";
+import { type LookupAddress, type LookupAllOptions, lookup } from "node:dns";
 import { BlockList, isIP, isIPv6, type LookupFunction } from "node:net";
 import { GatewayError } from "../errors.ts";
 
 /** any: all of them; private: all but link-local and metadata addresses; public: nothing on this machine or its networks either. */
 export type Reach = "any" | "private" | "public";
+
+/** What is configured is trusted as it is written, also on this machine or its network; credentials of clouds are not. */
+export function reachOf(allowPrivateNetwork: boolean | undefined): Reach {
+  if (allowPrivateNetwork === undefined) return "private";
+  return allowPrivateNetwork ? "any" : "public";
+}
 
 /** Where clouds answer with the machine's own credentials, and link-local networks, where they live too. */
 const linkLocal = subnets([
@@ -49,17 +55,26 @@ export function refusal(address: string, reach: Reach): string | undefined {
   return undefined;
 }
 
-/** Throws for an address written as such; a name is judged when it is looked up. */
+/** Of an address written as such, in brackets or not; a name is judged when it is looked up. */
+export const hostRefusal = (host: string, reach: Reach): string | undefined => refusal(host.replace(/^\[|\]$/g, ""), reach);
+
+/** Throws for an address that is refused. */
 export function checkHost(host: string, reach: Reach): void {
-  const plain = host.replace(/^\[|\]$/g, "");
-  const why = isIP(plain) === 0 ? undefined : refusal(plain, reach);
+  const why = hostRefusal(host, reach);
   if (why !== undefined) throw forbidden(host, why);
 }
 
+/** Names to addresses, as node:dns does it. */
+export type Resolve = (
+  hostname: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
 /** For net.connect: a name whose addresses are all refused cannot be connected to; the connection goes to an address that was judged. */
-export function guardedLookup(reach: Reach): LookupFunction {
+export function guardedLookup(reach: Reach, resolve: Resolve = lookup): LookupFunction {
   return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return callback(error, []);
       const open = addresses.filter(({ address }) => refusal(address, reach) === undefined);
       const [first] = open;

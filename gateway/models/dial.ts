@@ -5,8 +5,8 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import type { SecretInput } from "../config/fields.ts";
 import type { Transport, TransportTls } from "../config/transport.ts";
-import { GatewayError } from "../errors.ts";
-import { checkHost, guardedLookup, type Reach } from "./destination.ts";
+import { GatewayError, systemCode } from "../errors.ts";
+import { checkHost, guardedLookup, type Resolve, reachOf } from "./destination.ts";
 
 export interface DialTarget {
   readonly hostname: string;
@@ -23,11 +23,12 @@ interface DialOptions {
   readonly connectMs: number;
   readonly secret: (input: SecretInput) => string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly resolve?: Resolve;
 }
 
-export function createDial({ transport = {}, connectMs, secret, env }: DialOptions): Dial {
-  const reach = reachOf(transport);
-  const lookup = guardedLookup(reach);
+export function createDial({ transport = {}, connectMs, secret, env, resolve }: DialOptions): Dial {
+  const reach = reachOf(transport.allowPrivateNetwork);
+  const lookup = guardedLookup(reach, resolve);
   const sessions = new Map<string, Buffer>();
 
   return (target, callback) => {
@@ -77,7 +78,11 @@ export function createDial({ transport = {}, connectMs, secret, env }: DialOptio
     function useTls(under: Socket | undefined): void {
       const made = secured(under);
       socket = made;
-      made.once("error", fail).once("secureConnect", () => ready(made));
+      const failed = (error: Error): void => fail(tlsError(error));
+      made.once("error", failed).once("secureConnect", () => {
+        made.off("error", failed);
+        ready(made);
+      });
     }
 
     try {
@@ -109,12 +114,6 @@ export function createDial({ transport = {}, connectMs, secret, env }: DialOptio
   };
 }
 
-/** What is configured is trusted as it is written, also on this machine or its network; credentials of clouds are not. */
-export function reachOf({ allowPrivateNetwork }: Transport): Reach {
-  if (allowPrivateNetwork === undefined) return "private";
-  return allowPrivateNetwork ? "any" : "public";
-}
-
 function tlsOptions(tls: TransportTls | undefined, secret: (input: SecretInput) => string): ConnectionOptions {
   if (!tls) return {};
   return {
@@ -124,6 +123,14 @@ function tlsOptions(tls: TransportTls | undefined, secret: (input: SecretInput) 
     ...(tls.passphrase === undefined ? {} : { passphrase: secret(tls.passphrase) }),
     ...(tls.insecureSkipVerify ? { rejectUnauthorized: false } : {}),
   };
+}
+
+/** Names of OpenSSL and Node for certificates that are not believed, and handshakes that fail. */
+function tlsError(error: Error): Error {
+  const code = systemCode(error);
+  if (!/CERT|SIGNATURE|_TLS_|SSL/.test(code)) return error;
+  const fix = /CERT|SIGNATURE/.test(code) ? ": its certificate is not believed; see request.tls" : "";
+  return new GatewayError("upstream_unreachable", `the server's TLS failed (${code})${fix}`, { cause: error });
 }
 
 interface Proxy {
