@@ -54,7 +54,6 @@ export const migratedPlaces: readonly (readonly [string, string])[] = [
   ["gateway.bind with an address, gateway.host", "gateway.bind, gateway.customBindHost, gateway.port"],
   ["models.providers.<id>.models[] as texts", "models.providers.<id>.models[].id"],
   ["models.providers.<id>.models[].alias", "agents.defaults.models.<id>.alias"],
-  ["models.providers.<id>.api ollama", "openai-completions of the same server"],
 ];
 
 const variables: readonly [string, Path, ((value: string) => unknown)?][] = [
@@ -198,7 +197,7 @@ function migrateBind(value: Plain, notes: string[], origins: Origins): void {
   notes.push(`gateway.bind with an address is read as bind: ${JSON.stringify(get(value, ["gateway", "bind"]))}`);
 }
 
-/** Models as plain ids, aliases inside of models, and kinds that are served through the same server's chat completions. */
+/** Models as plain ids, aliases inside of models, and providers that do not say what they speak. */
 function migrateProviders(value: Plain, notes: string[], origins: Origins): void {
   const providers = get(value, ["models", "providers"]);
   if (!isPlain(providers)) return;
@@ -206,12 +205,6 @@ function migrateProviders(value: Plain, notes: string[], origins: Origins): void
     if (!isPlain(provider)) continue;
     const at: Path = ["models", "providers", id];
     if (provider.api === undefined) provider.api = "openai-completions";
-    else if (provider.api === "ollama") {
-      provider.api = "openai-completions";
-      if (typeof provider.baseUrl === "string" && !/\/v1\/?$/.test(provider.baseUrl))
-        provider.baseUrl = `${provider.baseUrl.replace(/\/(api\/?)?$/, "")}/v1`;
-      notes.push(`${showPath([...at, "api"])} ollama: its chat completions under /v1 are used`);
-    }
     if (!Array.isArray(provider.models)) continue;
     if (provider.models.some((model) => typeof model === "string"))
       notes.push(`${showPath([...at, "models"])}: ids are read as objects`);

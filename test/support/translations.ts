@@ -353,4 +353,28 @@ export const kinds: Record<string, Kind> = {
       };
     },
   },
+  ollama: {
+    base: "",
+    path: "/api/chat",
+    error: (message) => ({ error: message }),
+    heard(body) {
+      const all = list(body.messages);
+      const users = all.filter((message) => message.role === "user");
+      const [call] = all.flatMap((message) => list(message.tool_calls));
+      const result = all.find((message) => message.role === "tool");
+      if (result?.tool_name !== "weather") throw new Error("the tool's result does not name its tool");
+      return {
+        model: body.model,
+        system: textsOf(all.find((message) => message.role === "system")?.content).join(""),
+        texts: users.flatMap((message) => textsOf(message.content)),
+        image: users.flatMap((message) => (Array.isArray(message.images) ? message.images : []))[0],
+        tool: json(list(body.tools)[0]?.function).name,
+        call: json(call?.function).arguments,
+        result: textsOf(result.content).join(""),
+        schema: Object.keys(json(json(body.format).properties))[0],
+        maxTokens: json(body.options).num_predict,
+        temperature: json(body.options).temperature,
+      };
+    },
+  },
 };

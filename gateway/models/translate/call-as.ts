@@ -1,10 +1,11 @@
 // How a provider kind takes calls of every client API: its own as bytes, the others through the neutral form.
 import { GatewayError } from "../../errors.ts";
 import type { CallHandle, CallSink, ClientApi, ModelCall, ModelEntry } from "../provider.ts";
+import type { Send } from "../remote.ts";
 import { countTokens } from "./count-tokens.ts";
-import { clientForms } from "./forms.ts";
+import { clientForms, endOf } from "./forms.ts";
 import { isJson, jsonOf, listOf, parseJson } from "./json.ts";
-import type { UpstreamForm } from "./neutral.ts";
+import type { ClientForm, UpstreamForm } from "./neutral.ts";
 import { noCall, translatedCall } from "./translated.ts";
 
 interface Speech {
@@ -15,14 +16,24 @@ interface Speech {
   /** The API that all others are translated to, and its path. */
   readonly upstream: UpstreamForm;
   readonly path: string;
-  send(path: string, body: Buffer, call: ModelCall, sink: CallSink, headers?: Readonly<Record<string, string>>): CallHandle;
+  /** What is translated in a way of its own, by API. */
+  readonly special?: { readonly [api in ClientApi]?: (call: ModelCall, sink: CallSink) => CallHandle };
+  readonly send: Send;
 }
 
 /** What servers in OpenAI's manner have beside their main API; one that lacks it answers so itself. */
-export const sharedPaths = { embeddings: "/embeddings", completions: "/completions", rerank: "/rerank" } as const;
+export const sharedPaths = {
+  embeddings: "/embeddings",
+  completions: "/completions",
+  rerank: "/rerank",
+  speech: "/audio/speech",
+  transcriptions: "/audio/transcriptions",
+  translations: "/audio/translations",
+} as const;
 
 export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => CallHandle {
-  const { provider, models, native, upstream, path, send } = speech;
+  const { provider, models, native, upstream, path, special = {}, send } = speech;
+  const forms: { readonly [api in ClientApi]?: ClientForm } = clientForms;
   return (call, sink) => {
     const model = models.find((entry) => entry.id === call.model);
     if (model?.input && !model.input.includes("image") && holdsImage(call.body)) {
@@ -30,10 +41,12 @@ export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => Cal
       sink.fail(new GatewayError("invalid_request", text, { param: "messages" }));
       return noCall;
     }
-    const own = native[call.api];
-    if (own !== undefined) return send(own, call.body, call, sink, call.apiHeaders);
+    const passing = native[call.api];
+    if (passing !== undefined) return send(passing, call.body, call, sink, endOf(call.api), call.apiHeaders);
+    const own = special[call.api];
+    if (own) return own(call, sink);
     if (call.api === "count-tokens") return countTokens(call, sink);
-    const client = clientForms[call.api];
+    const client = forms[call.api];
     if (!client) {
       const text = `The provider ${provider} of this model does not offer ${call.api}: ask a model of another provider.`;
       sink.fail(new GatewayError("invalid_request", text, { param: "model" }));
@@ -45,7 +58,7 @@ export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => Cal
       client,
       upstream,
       target: { model: call.model, maxTokens: model?.maxTokens },
-      send: (body, inner) => send(path, body, call, inner),
+      send: (body, inner) => send(path, body, call, inner, upstream.ends),
     });
   };
 }

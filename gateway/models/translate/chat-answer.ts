@@ -35,6 +35,7 @@ export function readChatUsage(value: unknown): AnswerEvent[] {
       usage: {
         input: numberOr(usage.prompt_tokens),
         cached: numberOr(jsonOf(usage.prompt_tokens_details).cached_tokens),
+        cacheWrite: 0,
         output: numberOr(usage.completion_tokens),
         reasoning: numberOr(jsonOf(usage.completion_tokens_details).reasoning_tokens),
       },

@@ -122,6 +122,7 @@ function readParts(content: unknown, at: string): Part[] {
     return {
       type: "image",
       url: wantText(image.url, `${place}.image_url.url`),
+      field: `${place}.image_url.url`,
       detail: optionalText(image.detail, `${place}.image_url.detail`),
     };
   });

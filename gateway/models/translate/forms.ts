@@ -2,21 +2,25 @@
 import type { ClientApi } from "../provider.ts";
 import { readChatAnswer, readChatStream, writeChatAnswer, writeChatStream } from "./chat-answer.ts";
 import { readChatAsked, writeChatAsked } from "./chat-request.ts";
+import { readCompletionsAsked, writeCompletionsAnswer, writeCompletionsStream } from "./completions.ts";
 import { readMessagesAnswer, readMessagesStream, writeMessagesAnswer, writeMessagesStream } from "./messages-answer.ts";
 import { readMessagesAsked, writeMessagesAsked } from "./messages-request.ts";
 import type { ClientForm, UpstreamForm } from "./neutral.ts";
 import { readResponsesAnswer, readResponsesStream } from "./responses-read.ts";
 import { readResponsesAsked, writeResponsesAsked } from "./responses-request.ts";
 import { writeResponsesAnswer, writeResponsesStream } from "./responses-write.ts";
+import { streamEnds } from "./stream-ends.ts";
 
-export const clientForms: { readonly [api in ClientApi]?: ClientForm } = {
+export const clientForms = {
   "chat-completions": { readAsked: readChatAsked, writeAnswer: writeChatAnswer, writeStream: writeChatStream },
   messages: { readAsked: readMessagesAsked, writeAnswer: writeMessagesAnswer, writeStream: writeMessagesStream },
   responses: { readAsked: readResponsesAsked, writeAnswer: writeResponsesAnswer, writeStream: writeResponsesStream },
-};
+  completions: { readAsked: readCompletionsAsked, writeAnswer: writeCompletionsAnswer, writeStream: writeCompletionsStream },
+} as const satisfies { readonly [api in ClientApi]?: ClientForm };
 
 export const chatUpstream: UpstreamForm = {
   framing: "sse",
+  ends: streamEnds.chat,
   writeAsked: writeChatAsked,
   readAnswer: readChatAnswer,
   readStream: readChatStream,
@@ -24,6 +28,7 @@ export const chatUpstream: UpstreamForm = {
 
 export const messagesUpstream: UpstreamForm = {
   framing: "sse",
+  ends: streamEnds.messages,
   writeAsked: writeMessagesAsked,
   readAnswer: readMessagesAnswer,
   readStream: readMessagesStream,
@@ -31,7 +36,19 @@ export const messagesUpstream: UpstreamForm = {
 
 export const responsesUpstream: UpstreamForm = {
   framing: "sse",
+  ends: streamEnds.responses,
   writeAsked: writeResponsesAsked,
   readAnswer: readResponsesAnswer,
   readStream: readResponsesStream,
 };
+
+const ends: { readonly [api in ClientApi]?: RegExp } = {
+  messages: streamEnds.messages,
+  responses: streamEnds.responses,
+  speech: streamEnds.audio,
+  transcriptions: streamEnds.audio,
+  translations: streamEnds.audio,
+};
+
+/** How a stream ends that passes as bytes. */
+export const endOf = (api: ClientApi): RegExp => ends[api] ?? streamEnds.chat;

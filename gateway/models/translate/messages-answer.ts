@@ -37,9 +37,11 @@ function readFinish(value: Json): AnswerEvent[] {
 function readUsage(usage: Json, before: TokenUsage = noUsage): TokenUsage {
   const hasInput = typeof usage.input_tokens === "number";
   const cached = numberOr(usage.cache_read_input_tokens);
+  const cacheWrite = numberOr(usage.cache_creation_input_tokens);
   return {
-    input: hasInput ? numberOr(usage.input_tokens) + cached + numberOr(usage.cache_creation_input_tokens) : before.input,
+    input: hasInput ? numberOr(usage.input_tokens) + cached + cacheWrite : before.input,
     cached: hasInput ? cached : before.cached,
+    cacheWrite: hasInput ? cacheWrite : before.cacheWrite,
     output: numberOr(usage.output_tokens, before.output),
     reasoning: 0,
   };
@@ -110,8 +112,8 @@ export function readMessagesStream(): (event: Json) => AnswerEvent[] {
 }
 
 const writeUsage = (usage: TokenUsage): Json => ({
-  input_tokens: usage.input - usage.cached,
-  cache_creation_input_tokens: 0,
+  input_tokens: usage.input - usage.cached - usage.cacheWrite,
+  cache_creation_input_tokens: usage.cacheWrite,
   cache_read_input_tokens: usage.cached,
   output_tokens: usage.output,
 });

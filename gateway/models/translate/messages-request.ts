@@ -148,10 +148,10 @@ function readParts(content: unknown, at: string): Part[] {
 }
 
 function readImage(source: Json, at: string): Part {
-  if (source.type === "url") return { type: "image", url: wantText(source.url, `${at}.url`) };
+  if (source.type === "url") return { type: "image", url: wantText(source.url, `${at}.url`), field: `${at}.url` };
   if (source.type !== "base64") throw untranslatable(`${at}.type`, "other than base64 and url cannot be translated");
   const mediaType = wantText(source.media_type, `${at}.media_type`);
-  return { type: "image", url: `data:${mediaType};base64,${wantText(source.data, `${at}.data`)}` };
+  return { type: "image", url: `data:${mediaType};base64,${wantText(source.data, `${at}.data`)}`, field: `${at}.data` };
 }
 
 function readTool(value: unknown, index: number): Tool {
@@ -255,7 +255,7 @@ function writePart(part: Part, at: string): Json[] {
     case "text":
       return part.text === "" ? [] : [{ type: "text", text: part.text }];
     case "image": {
-      const inline = inlineImage(part.url, at);
+      const inline = inlineImage(part.url, part.field ?? at);
       const source = inline
         ? { type: "base64", media_type: inline.mediaType, data: inline.base64 }
         : { type: "url", url: part.url };

@@ -1,11 +1,12 @@
 // The neutral form between the APIs: what is asked, and what comes back as events. Each API has a reader and a writer of it.
+import { randomUUID } from "node:crypto";
 import { GatewayError } from "../../errors.ts";
 import type { Json } from "./json.ts";
 
 export type Part =
   | { readonly type: "text"; readonly text: string }
-  /** An http(s) address, or a data URL. */
-  | { readonly type: "image"; readonly url: string; readonly detail?: string | undefined }
+  /** An http(s) address, or a data URL. `field` is its place in the client's request. */
+  | { readonly type: "image"; readonly url: string; readonly detail?: string | undefined; readonly field?: string }
   | { readonly type: "reasoning"; readonly text: string; readonly signature?: string | undefined }
   /** A tool's call by the model; `arguments` is JSON as text. */
   | { readonly type: "call"; readonly id: string; readonly name: string; readonly arguments: string }
@@ -59,6 +60,8 @@ export interface Asked {
   readonly effort?: Effort | undefined;
   readonly user?: string | undefined;
   readonly sampling: { readonly [field in SamplingField]?: unknown };
+  /** What comes after the text that is asked for; only of completions of a text. */
+  readonly suffix?: string | undefined;
   readonly stream: boolean;
   /** The client wants the token counts in its stream. */
   readonly includeUsage: boolean;
@@ -71,6 +74,8 @@ export interface TokenUsage {
   /** All tokens read, those from the provider's cache included. */
   readonly input: number;
   readonly cached: number;
+  /** Read, and written to the provider's cache; part of `input` too. */
+  readonly cacheWrite: number;
   /** All tokens written, reasoning included. */
   readonly output: number;
   readonly reasoning: number;
@@ -130,13 +135,20 @@ export interface Target {
 export interface UpstreamForm {
   /** sse: events with JSON; lines: a JSON object a line. */
   readonly framing: "sse" | "lines";
+  /** How its streams end; see stream-ends.ts. */
+  readonly ends: RegExp;
+  /** Knows what comes after a text. */
+  readonly readsSuffix?: boolean;
   writeAsked(asked: Asked, target: Target): Json;
   readAnswer(answer: Json): readonly AnswerEvent[];
   /** A reader of one stream. An error inside of the stream is thrown as a GatewayError. */
   readStream(): (event: Json) => readonly AnswerEvent[];
 }
 
-export const noUsage: TokenUsage = { input: 0, cached: 0, output: 0, reasoning: 0 };
+export const noUsage: TokenUsage = { input: 0, cached: 0, cacheWrite: 0, output: 0, reasoning: 0 };
+
+/** For calls of tools that came without an id of their own: not used twice in a conversation. */
+export const newCallId = (): string => `call_${randomUUID().replaceAll("-", "").slice(0, 24)}`;
 
 /** What this provider's API has no word for: better refused than dropped. */
 export function untranslatable(field: string, why: string): GatewayError {

@@ -12,6 +12,7 @@ function readUsage(value: unknown): AnswerEvent[] {
       usage: {
         input: numberOr(usage.input_tokens),
         cached: numberOr(jsonOf(usage.input_tokens_details).cached_tokens),
+        cacheWrite: 0,
         output: usage.output_tokens,
         reasoning: numberOr(jsonOf(usage.output_tokens_details).reasoning_tokens),
       },

@@ -118,6 +118,7 @@ function readContent(content: unknown, at: string): Part[] {
     return {
       type: "image",
       url: wantText(part.image_url, `${place}.image_url`),
+      field: `${place}.image_url`,
       detail: optionalText(part.detail, `${place}.detail`),
     };
   });

@@ -11,6 +11,7 @@ import {
   type StreamWriter,
   type Target,
   type UpstreamForm,
+  untranslatable,
 } from "./neutral.ts";
 import { errorText } from "./stream-error.ts";
 
@@ -33,6 +34,8 @@ export function translatedCall({ call, sink, client, upstream, target, send }: T
   let body: Buffer;
   try {
     const asked = client.readAsked(parseJson(call.body.toString("utf8")) ?? {});
+    if (asked.suffix !== undefined && !upstream.readsSuffix)
+      throw untranslatable("suffix", "is not known to this model's provider");
     meta = { id: call.requestId, model: call.model, created: Math.floor(Date.now() / 1000), asked };
     body = Buffer.from(JSON.stringify(upstream.writeAsked(asked, target)));
   } catch (error) {
@@ -152,7 +155,7 @@ function translatedSink(
 }
 
 /** An upstream's own error is in the shape of another API: its text is kept, and written in the client's shape. */
-function withoutBody(error: GatewayError): GatewayError {
+export function withoutBody(error: GatewayError): GatewayError {
   if (!error.body) return error;
   return new GatewayError(error.code, errorText(parseJson(error.body.toString("utf8"))) ?? error.message, {
     status: error.status,
@@ -161,7 +164,7 @@ function withoutBody(error: GatewayError): GatewayError {
   });
 }
 
-function asGatewayError(error: unknown): GatewayError {
+export function asGatewayError(error: unknown): GatewayError {
   return error instanceof GatewayError
     ? error
     : new GatewayError("upstream_malformed", "the provider sent an answer that cannot be read", { cause: error });
