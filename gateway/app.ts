@@ -1,4 +1,5 @@
 // createApp: the only file that knows every part. It never listens, reads the environment or ends the process.
+import { Server as TlsServer } from "node:tls";
 import { isDeepStrictEqual } from "node:util";
 import type { FastifyInstance } from "fastify";
 import { ConfigError } from "./config/faults.ts";
@@ -119,7 +120,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     reloadState: () => reloadState,
     pendingRestart: () => pending,
   };
-  const server = await createServer(context, "all");
+  const server = await createServer(context, "all", loaded.tls);
   const operations =
     loaded.stack.metrics.port === undefined || deps.operations === false
       ? undefined
@@ -226,6 +227,19 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     await usage.close();
   }
 
+  /** A renewed certificate is used from the next connection on. */
+  function refreshTls(): void {
+    const { changed = false, fault } = loaded.tls?.refresh() ?? {};
+    const say = log.of("config");
+    if (fault) say.error("certificate_unusable", `${fault.problem}; the old one stays. ${fault.fix}`);
+    if (fault) metrics.secretReloads.add(1, "failed");
+    const { server: secure }: { server: unknown } = server;
+    if (!changed || !loaded.tls || !(secure instanceof TlsServer)) return;
+    secure.setSecureContext(loaded.tls.material);
+    metrics.secretReloads.add(1, "applied");
+    say.info("certificate_applied", "A renewed certificate is in force");
+  }
+
   /** One change after the other: the last one wins. */
   const serial = <T>(task: () => Promise<T>): Promise<T> => {
     const result = queue.then(task, task);
@@ -270,6 +284,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
         for (const fault of faults)
           log.of("config").error("secret_unreadable", `${fault.problem}; the old value stays. ${fault.fix}`);
         if (faults.length > 0) metrics.secretReloads.add(1, "failed");
+        refreshTls();
         if (!changed) return;
         runtime = { ...runtime, auth: createAuthenticator(runtime.config, runtime.secrets, Date.now, runtime.auth) };
         metrics.secretReloads.add(1, "applied");

@@ -7,6 +7,7 @@ import { type ReadResult, readConfigFile, type Source } from "./read.ts";
 import { checkRules, isUnconfigured, stackOf } from "./rules.ts";
 import { type Config, configSchema, type StackConfig } from "./schema.ts";
 import { createSecrets, type Secrets } from "./secrets.ts";
+import { openTls, type TlsFiles } from "./tls-files.ts";
 
 export interface LoadOptions {
   readonly env: Environment;
@@ -36,6 +37,8 @@ export interface Loaded {
   readonly unconfigured: boolean;
   /** The file as it was read, so that another process can load the same. */
   readonly read: ReadResult;
+  /** Where the gateway serves HTTPS itself. */
+  readonly tls: TlsFiles | undefined;
   /** The environment that it was read with. */
   readonly env: Environment;
 }
@@ -73,7 +76,8 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
     home: places.home,
     folder: dirname(path),
   });
-  const faults = [...early, ...[...checkRules(config), ...secretFaults].map(atOrigin)];
+  const { tls, faults: tlsFaults } = options.withoutSecrets ? { faults: [] } : openTls(config);
+  const faults = [...early, ...[...checkRules(config), ...secretFaults, ...tlsFaults].map(atOrigin)];
   const nothing = isUnconfigured(config);
   if (nothing && !allowUnconfigured) faults.push(unconfigured("no model provider is configured"));
   if (faults.length > 0) return fail(faults);
@@ -89,6 +93,7 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
     unconfigured: nothing,
     read,
     env,
+    tls,
   };
 }
 

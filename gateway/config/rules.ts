@@ -76,12 +76,6 @@ export function checkRules(config: Config): Fault[] {
     );
   if (gateway.mode === "remote")
     fault("gateway.mode", "remote means that the gateway runs elsewhere", 'Set mode: "local" to run it here.');
-  if (gateway.tls?.enabled)
-    fault(
-      "gateway.tls.enabled",
-      "TLS of the gateway's own is not offered yet",
-      "Put a proxy with TLS in front, and set enabled: false.",
-    );
   if (stack.metrics.port === gateway.port)
     fault(`${stackPath}.metrics.port`, "is the gateway's own port", "Choose another one: 18790 is usual.");
   for (const entry of gateway.trustedProxies) {

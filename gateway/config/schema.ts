@@ -124,7 +124,7 @@ export const gatewaySchema = z.strictObject({
       autoGenerate: z.boolean().optional().describe("accepted; give certPath and keyPath"),
       certPath: z.string().optional().describe("certificate with its chain, PEM"),
       keyPath: z.string().optional().describe("its key, PEM"),
-      caPath: z.string().optional().describe("accepted; client certificates are not asked for"),
+      caPath: z.string().optional().describe("callers must show a certificate that one of these authorities signed"),
     })
     .optional()
     .describe("TLS of the gateway's own"),

@@ -5,11 +5,13 @@ import type { Socket } from "node:net";
 import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
 import { stackOf } from "../config/rules.ts";
 import type { Scope } from "../config/schema.ts";
+import type { TlsFiles } from "../config/tls-files.ts";
 import { GatewayError, systemCode } from "../errors.ts";
 import { type Caller, requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
 import { errorShapeOf } from "./error-shapes.ts";
 import { errorHeaders, sendError, toGatewayError } from "./relay.ts";
+import { registerAudio } from "./routes/audio.ts";
 import { registerChat } from "./routes/chat.ts";
 import { registerEmbeddings } from "./routes/embeddings.ts";
 import { registerHealth } from "./routes/health.ts";
@@ -19,6 +21,7 @@ import { registerModels } from "./routes/models.ts";
 import { registerPage } from "./routes/page.ts";
 import { registerResponses } from "./routes/responses.ts";
 import { registerUsage } from "./routes/usage.ts";
+import { secureServer, serverOptions } from "./secure-server.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -40,19 +43,24 @@ export interface AccessFields {
   model?: string;
   stream?: boolean;
   tries?: number;
+  cache?: string;
   llm_tokens?: number;
   ttft_ms?: number;
   error_code?: string;
 }
 
 /** `operations`: only health and metrics, without tokens, for the extra port. */
-export async function createServer(context: GatewayContext, surface: "all" | "operations"): Promise<FastifyInstance> {
+export async function createServer(
+  context: GatewayContext,
+  surface: "all" | "operations",
+  tls?: TlsFiles,
+): Promise<FastifyInstance> {
   const { http } = stackOf(context.runtime().config);
   const server = Fastify({
     bodyLimit: http.maxBodyBytes,
     requestTimeout: http.requestTimeoutMs,
     keepAliveTimeout: http.keepAliveTimeoutMs,
-    http: { headersTimeout: http.headersTimeoutMs, connectionsCheckingInterval: 1000 },
+    ...(tls ? { serverFactory: secureServer(tls, http) } : { http: serverOptions(http) }),
     genReqId: requestId,
     exposeHeadRoutes: true,
     return503OnClosing: false,
@@ -116,6 +124,7 @@ export async function createServer(context: GatewayContext, surface: "all" | "op
     registerMessages(server, context);
     registerResponses(server, context);
     registerEmbeddings(server, context);
+    registerAudio(server, context);
     registerUsage(server, context);
     registerPage(server, context);
     watchConnections(server, context);

@@ -2,6 +2,7 @@
 import type { Server as HttpServer } from "node:http";
 import { Server, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
+import { Server as TlsServer } from "node:tls";
 import { GatewayError } from "../errors.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 
@@ -25,7 +26,8 @@ export type Connections = ReadonlySet<Socket>;
 /** To be called before the server listens. */
 export function trackConnections(server: HttpServer): Connections {
   const open = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
+  // Requests name the socket inside the TLS, where there is one.
+  server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) => {
     open.add(socket);
     socket.once("close", () => open.delete(socket));
   });

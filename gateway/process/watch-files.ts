@@ -25,7 +25,7 @@ export function watchFiles(loaded: Loaded, { log, load, onConfig, onSecrets }: O
   const secretWatcher = createWatcher({ debounceMs, onProblem, onChange: onSecrets });
   const follow = (now: Loaded): void => {
     configWatcher.follow(now.files);
-    secretWatcher.follow(now.secrets.files());
+    secretWatcher.follow([...now.secrets.files(), ...(now.tls?.files ?? [])]);
   };
   follow(loaded);
   return {
