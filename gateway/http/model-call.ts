@@ -1,7 +1,7 @@
 // One call of a model by any of the client APIs: check, choose the route, hand over to the layers behind, relay the answer.
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { GatewayError } from "../errors.ts";
-import { readModelRequest } from "../models/body.ts";
+import { type ModelRequest, readModelRequest } from "../models/body.ts";
 import type { ClientApi } from "../models/provider.ts";
 import type { Route } from "../models/router.ts";
 import type { ModelWork } from "../models/work.ts";
@@ -14,11 +14,13 @@ export interface ModelEndpoint {
   readonly api: ClientApi;
   /** The setting under gateway.http.endpoints that turns it off. */
   readonly setting?: keyof Runtime["config"]["gateway"]["http"]["endpoints"];
+  /** Reads a body that is not JSON. */
+  readonly read?: (body: unknown, contentType: string | undefined) => ModelRequest & { readonly bytes: Buffer };
 }
 
 export function registerModelCall(server: FastifyInstance, context: GatewayContext, endpoint: ModelEndpoint): void {
   const { metrics } = context;
-  const { path, api, setting } = endpoint;
+  const { path, api, setting, read = readModelRequest } = endpoint;
   const errors = errorShapeOf(path);
   server.post(path, { config: { scope: "operator.write" } }, (request, reply) => {
     const begun = performance.now();
@@ -28,7 +30,7 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
     const encoding = request.headers["content-encoding"];
     if (encoding !== undefined && encoding !== "identity")
       throw new GatewayError("unsupported_media_type", "Send the body without Content-Encoding.");
-    const asked = readModelRequest(request.body);
+    const asked = read(request.body, request.headers["content-type"]);
     const route = chooseRoute(runtime, asked.model);
     const fields = Object.assign(request.accessFields, {
       provider: route.provider.id,
@@ -54,8 +56,10 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
       runtime,
       answerHeaders: headers,
       onRoute(answering, tries, error) {
-        if (tries > 0) nameRoute(headers, answering, tries);
+        // Nobody was asked: a failure is nobody's, and a kept answer is of the one that gave it.
+        if (tries > 0 || !error) nameRoute(headers, answering, tries);
         Object.assign(fields, { provider: answering.provider.id, model: answering.model, tries });
+        if (headers["x-openclaw-cache"]) fields.cache = headers["x-openclaw-cache"];
         if (error) fields.error_code = error.code;
       },
       onRecord(_, { firstByteMs, usage }) {

@@ -23,6 +23,8 @@ export interface LogFields {
   readonly stream?: boolean;
   /** Upstreams asked. */
   readonly tries?: number;
+  /** hit, miss, coalesced or bypass. */
+  readonly cache?: string;
   readonly bytes?: number;
   readonly ttft_ms?: number;
   readonly port?: number;
