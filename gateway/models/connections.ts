@@ -1,72 +1,142 @@
-// Connections to upstreams: undici's agent, loaded when the first provider needs the network. A connection that nobody waits for any more is dropped.
-import { createRequire } from "node:module";
-import type * as undici from "undici";
+// Connections to upstreams: kept for the next call, a bounded number to each. One that nobody waits for any more is dropped.
 import type { Dial } from "./dial.ts";
-
-/** Far above what one process streams at once; an upstream that needs fewer says so with 429. */
-const maxConnectionsPerOrigin = 1024;
-
-/** undici can only abort what was sent: a handler that is told of its connection can drop it while it is being made. */
-export interface ConnectingHandler extends undici.Dispatcher.DispatchHandler {
-  onConnecting?(drop: () => void): void;
-}
+import { type AnswerHandler, type Connection, createConnection } from "./http1/connection.ts";
+import type { UpstreamRequest } from "./http1/request-bytes.ts";
 
 export interface Connections {
-  /** `reset: true` asks for a connection of its own, which serves this call only. */
-  dispatch(options: undici.Dispatcher.DispatchOptions, handler: ConnectingHandler): boolean;
+  /** One call has one connection, so that dropping it ends exactly that call. Throws when it is closed. */
+  dispatch(request: UpstreamRequest, handler: AnswerHandler): void;
   /** No new calls; resolves when those under way have ended. */
   close(): Promise<void>;
 }
 
+/** Far above what one process streams at once; an upstream that needs fewer says so with 429. */
+const maxConnectionsPerOrigin = 1024;
+const sweepMs = 5000;
+
+interface Waiting {
+  readonly request: UpstreamRequest;
+  readonly handler: AnswerHandler;
+}
+
 export async function openConnections(dial: Dial): Promise<Connections> {
-  const { Agent } = loadUndici();
-  /** The call that is being placed: undici opens a connection for it before dispatch returns. */
-  let placing: ConnectingHandler | undefined;
-  const settings: undici.Agent.Options = {
-    connections: maxConnectionsPerOrigin,
-    // One call has one connection, so that dropping it ends exactly that call.
-    allowH2: false,
-    connect({ hostname, port, protocol }, callback) {
-      const secure = protocol === "https:";
-      let over = false;
-      const giveUp = dial({ hostname, port: Number(port || (secure ? 443 : 80)), secure }, (error, socket) => {
-        over = true;
-        if (socket) callback(null, socket);
-        else callback(error ?? new Error("no connection"), null);
-      });
-      placing?.onConnecting?.(() => {
-        if (over) return;
-        over = true;
-        giveUp();
-        callback(new Error("nobody waits for this connection any more"), null);
-      });
-    },
-    pipelining: 1,
-    keepAliveTimeout: 30_000,
-    keepAliveMaxTimeout: 300_000,
-  };
-  const agent = new Agent(settings);
-  /** For calls that must not meet a connection which was kept: each of its connections serves one call. */
-  let fresh: undici.Agent | undefined;
+  const pools = new Map<string, ReturnType<typeof createPool>>();
+  let closing: Promise<void> | undefined;
+  const sweeper = setInterval(() => {
+    for (const pool of pools.values()) pool.sweep();
+  }, sweepMs).unref();
+
   return {
-    dispatch(options, handler) {
-      placing = handler;
-      try {
-        if (options.reset !== true) return agent.dispatch(options, handler);
-        fresh ??= new Agent({ ...settings, pipelining: 0 });
-        return fresh.dispatch(options, handler);
-      } finally {
-        placing = undefined;
-      }
+    dispatch(request, handler) {
+      if (closing) throw closedError();
+      const found = pools.get(request.origin);
+      const pool = found ?? createPool(request.origin, dial);
+      if (!found) pools.set(request.origin, pool);
+      pool.dispatch(request, handler);
     },
-    async close() {
-      await Promise.all([agent.close(), fresh?.close()]);
+    close() {
+      clearInterval(sweeper);
+      closing ??= Promise.all([...pools.values()].map((pool) => pool.close())).then(() => undefined);
+      return closing;
     },
   };
 }
 
-/** The agent alone: the whole of undici (fetch, WebSocket, caches, mocks) takes 6 MB and 40 ms more. */
-function loadUndici(): { Agent: typeof undici.Agent } {
-  const require = createRequire(import.meta.url);
-  return { Agent: require("undici/lib/dispatcher/agent.js") };
+function createPool(origin: string, dial: Dial) {
+  const { hostname, port, protocol } = new URL(origin);
+  const secure = protocol === "https:";
+  const target = { hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port || (secure ? 443 : 80)), secure };
+  /** The one that was used last is used next: the others may end. */
+  const free: Connection[] = [];
+  const waiting: Waiting[] = [];
+  /** With those that are being opened. */
+  let open = 0;
+  let whenEmpty: (() => void) | undefined;
+
+  const owner = {
+    onFree(connection: Connection): void {
+      const next = waiting.shift();
+      if (next) place(connection, next);
+      else if (whenEmpty) connection.destroy();
+      else free.push(connection);
+    },
+    onGone(connection: Connection): void {
+      const at = free.indexOf(connection);
+      if (at !== -1) free.splice(at, 1);
+      left();
+    },
+  };
+
+  function left(): void {
+    open -= 1;
+    const next = waiting.shift();
+    if (next) connect(next);
+    else if (open === 0) whenEmpty?.();
+  }
+
+  function place(connection: Connection, { request, handler }: Waiting): void {
+    try {
+      connection.send(request, handler);
+    } catch (error) {
+      // Nothing of it was sent, but who can tell after an error.
+      connection.destroy();
+      handler.onResponseError(undefined, error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  function connect(call: Waiting): void {
+    open += 1;
+    let over = false;
+    const giveUp = dial(target, (error, socket) => {
+      if (over) {
+        socket?.destroy();
+        return;
+      }
+      over = true;
+      if (socket) {
+        place(createConnection(socket, owner), call);
+        return;
+      }
+      left();
+      call.handler.onResponseError(undefined, error ?? new Error("no connection"));
+    });
+    call.handler.onConnecting?.(() => {
+      if (over) return;
+      over = true;
+      giveUp();
+      left();
+    });
+  }
+
+  return {
+    dispatch(request: UpstreamRequest, handler: AnswerHandler): void {
+      const now = performance.now();
+      while (request.reset !== true) {
+        const connection = free.pop();
+        if (!connection) break;
+        if (connection.usableUntil > now) {
+          place(connection, { request, handler });
+          return;
+        }
+        connection.destroy();
+      }
+      if (open < maxConnectionsPerOrigin) connect({ request, handler });
+      else waiting.push({ request, handler });
+    },
+    sweep(): void {
+      const now = performance.now();
+      for (const connection of free.filter(({ usableUntil }) => usableUntil <= now)) connection.destroy();
+    },
+    close(): Promise<void> {
+      return new Promise((resolve) => {
+        whenEmpty = resolve;
+        for (const connection of [...free]) connection.destroy();
+        if (open === 0) resolve();
+      });
+    },
+  };
+}
+
+function closedError(): Error {
+  return Object.assign(new Error("the connections are closed"), { code: "CONNECTIONS_CLOSED" });
 }

@@ -1,8 +1,8 @@
-// One exchange with an upstream over undici's dispatch: phases and their timeouts, errors by table, truthful ends, back-pressure.
-import type { Dispatcher } from "undici";
+// One exchange with an upstream: phases and their timeouts, errors by table, truthful ends, back-pressure.
 import type { Timeouts } from "../config/stack.ts";
 import { type ErrorCode, GatewayError, systemCode } from "../errors.ts";
-import type { ConnectingHandler } from "./connections.ts";
+import { ProtocolError } from "./http1/answer-head.ts";
+import type { AnswerController, AnswerHandler } from "./http1/connection.ts";
 import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
 import { jsonOf, parseJson } from "./translate/json.ts";
 import { streamEnds } from "./translate/stream-ends.ts";
@@ -10,7 +10,7 @@ import { errorText } from "./translate/stream-error.ts";
 import { createTail } from "./usage.ts";
 
 export interface Exchange {
-  readonly handler: ConnectingHandler;
+  readonly handler: AnswerHandler;
   readonly handle: CallHandle;
   /** dispatch itself threw: the connections are closed, or the request cannot be written. */
   refuse(error: unknown): void;
@@ -33,7 +33,7 @@ export function createExchange(
   totalMs: number = timeouts.totalMs,
   onHeaders?: ModelCall["onHeaders"],
 ): Exchange {
-  let controller: Dispatcher.DispatchController | undefined;
+  let controller: AnswerController | undefined;
   let done = false;
   let status = 0;
   let retryAfter: string | undefined;
@@ -81,7 +81,7 @@ export function createExchange(
     sink.fail(error);
   }
 
-  const handler: ConnectingHandler = {
+  const handler: AnswerHandler = {
     onConnecting(drop) {
       dropConnection = drop;
       ownConnection = true;
@@ -98,14 +98,15 @@ export function createExchange(
     onResponseStart(_, code, headers) {
       if (done || code < 200) return;
       status = code;
-      retryAfter = headerText(headers["retry-after"]);
-      onHeaders?.(code, (name) => headerText(headers[name]));
+      retryAfter = headers["retry-after"];
+      onHeaders?.(code, (name) => headers[name]);
       if (code >= 300) return;
       started = true;
       if (stream) armPhase("the first token", timeouts.firstTokenMs);
-      const length = headerText(headers["content-length"]);
-      const type = headerText(headers["content-type"]) ?? "application/json";
-      isJson = !stream && type.includes("json");
+      const length = headers["content-length"];
+      const type = headers["content-type"] ?? "application/json";
+      // A server that does not stream answers as a whole, also where a stream was asked for.
+      isJson = stream ? type.startsWith("application/json") : type.includes("json");
       sink.head(type, length === undefined ? undefined : Number(length));
     },
     onResponseData(current, chunk) {
@@ -120,7 +121,8 @@ export function createExchange(
         tail.push(chunk);
         if (phase === "the first token") armPhase("the next token", timeouts.betweenTokensMs);
         else phaseTimer?.refresh();
-      } else if (isJson) lastByte = lastVisible(chunk) ?? lastByte;
+      }
+      if (isJson) lastByte = lastVisible(chunk) ?? lastByte;
       if (!sink.data(chunk)) {
         // A slow reader is not the upstream's silence.
         clearTimeout(phaseTimer);
@@ -130,7 +132,7 @@ export function createExchange(
     onResponseEnd() {
       if (done) return;
       if (!started) return finish(upstreamError(providerId, status, Buffer.concat(errorChunks), retryAfter));
-      if (stream && !ends.test(tail.text())) {
+      if (stream && !isJson && !ends.test(tail.text())) {
         return finish(new GatewayError("upstream_cut", `provider ${providerId} ended the stream in the middle`));
       }
       // Cut JSON in whole HTTP: a proxy or a server between lost the rest.
@@ -163,10 +165,6 @@ export function createExchange(
   };
 }
 
-function headerText(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
-}
-
 /** The last byte that is not white space. */
 function lastVisible(chunk: Buffer): number | undefined {
   for (let at = chunk.length - 1; at >= 0; at -= 1) {
@@ -176,19 +174,9 @@ function lastVisible(chunk: Buffer): number | undefined {
   return undefined;
 }
 
-const unreachable = new Set([
-  "ECONNREFUSED",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "UND_ERR_CLOSED",
-  "UND_ERR_DESTROYED",
-]);
-const malformed = new Set(["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "UND_ERR_HEADERS_OVERFLOW", "UND_ERR_RES_EXCEEDED_MAX_SIZE"]);
-
+const unreachable = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "CONNECTIONS_CLOSED"]);
 /** Of a connection that was open: closed by the other side, or by what is between. */
-const closedByPeer = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+const closedByPeer = new Set(["ECONNRESET", "EPIPE"]);
 
 function connectionError(providerId: string, error: unknown, started: boolean, kept = false): GatewayError {
   if (error instanceof GatewayError)
@@ -196,11 +184,9 @@ function connectionError(providerId: string, error: unknown, started: boolean, k
   const code = systemCode(error);
   const say = (kind: ErrorCode, text: string): GatewayError =>
     new GatewayError(kind, `provider ${providerId} ${text}`, { cause: error });
-  if (code === "UND_ERR_CONNECT_TIMEOUT") return say("upstream_timeout", "cannot be connected to in time");
   if (unreachable.has(code)) return say("upstream_unreachable", `cannot be reached (${code})`);
   if (started) return say("upstream_cut", "broke off in the middle of the answer");
-  if (malformed.has(code) || code.startsWith("HPE_") || (error instanceof Error && error.name === "HTTPParserError"))
-    return say("upstream_malformed", "sent an answer that cannot be read");
+  if (error instanceof ProtocolError) return say("upstream_malformed", "sent an answer that cannot be read");
   return new GatewayError("upstream_failed", `provider ${providerId} closed the connection without an answer`, {
     cause: error,
     stale: kept && closedByPeer.has(code),

@@ -1,5 +1,4 @@
 // The HTTP side that provider kinds share: address, headers, key, sending a call, asking for the list of models.
-import type { Dispatcher } from "undici";
 import { z } from "zod";
 import type { SecretInput } from "../config/fields.ts";
 import type { Transport } from "../config/transport.ts";
@@ -7,6 +6,8 @@ import { GatewayError } from "../errors.ts";
 import type { Connections } from "./connections.ts";
 import { createDial } from "./dial.ts";
 import { createExchange } from "./exchange.ts";
+import type { AnswerController } from "./http1/connection.ts";
+import type { UpstreamRequest } from "./http1/request-bytes.ts";
 import type { CallHandle, CallSink, ModelCall, ProviderDeps } from "./provider.ts";
 
 export interface RemoteSettings {
@@ -31,6 +32,8 @@ export interface Remote {
   send: Send;
   /** The list at `path`, as `read` understands its JSON. Rejects with a GatewayError when nobody answers. */
   list(path: string, read: (json: unknown) => readonly string[], timeoutMs: number): Promise<readonly string[]>;
+  /** Any page of the server: /metrics, or another address. Rejects when it is not there. */
+  page(address: string | undefined, timeoutMs: number): Promise<Buffer>;
   close(): Promise<void>;
 }
 
@@ -68,7 +71,7 @@ export async function openRemote(
       const totalMs = timeLeft(timeouts.totalMs, deps.timeouts.totalMs, call);
       const exchange = createExchange(id, call.stream, timeouts, sink, ends, totalMs, call.onHeaders);
       try {
-        const request: Dispatcher.DispatchOptions = {
+        const request: UpstreamRequest = {
           origin: base.origin,
           path: `${folder}${path}`,
           method: "POST",
@@ -82,9 +85,6 @@ export async function openRemote(
             ...(call.traceparent ? { traceparent: call.traceparent } : {}),
           },
           reset: call.fresh === true,
-          // The exchange keeps its own, finer time.
-          headersTimeout: 0,
-          bodyTimeout: 0,
         };
         connections.dispatch(request, exchange.handler);
       } catch (error) {
@@ -94,6 +94,16 @@ export async function openRemote(
     },
     list: (path, read, timeoutMs) =>
       listServed(connections, id, base.origin, `${folder}${path}`, ownHeaders(), read, timeoutMs),
+    async page(address, timeoutMs) {
+      const url = new URL(address ?? "/metrics", base);
+      // The key is for the provider, not for what else is asked for figures.
+      const headers = url.origin === base.origin ? ownHeaders() : {};
+      const path = `${url.pathname}${url.search}`;
+      const { status, body } = await get(connections, { origin: url.origin, path, method: "GET", headers }, id, timeoutMs);
+      if (status !== 200)
+        throw new GatewayError("upstream_failed", `provider ${id} answered ${status} to a look at ${url.pathname}`);
+      return body;
+    },
     close: () => connections.close(),
   };
 }
@@ -145,19 +155,19 @@ async function listServed(
   }
 }
 
-function get(connections: Connections, request: Dispatcher.DispatchOptions, id: string, timeoutMs: number) {
+function get(connections: Connections, request: UpstreamRequest, id: string, timeoutMs: number) {
   return new Promise<{ status: number; body: Buffer }>((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
     let status = 0;
-    let controller: Dispatcher.DispatchController | undefined;
+    let controller: AnswerController | undefined;
     const fail = (error: GatewayError): void => {
       clearTimeout(timer);
       reject(error);
       controller?.abort(error);
     };
     const timer = setTimeout(
-      () => fail(new GatewayError("upstream_timeout", `provider ${id} did not list its models within ${timeoutMs} ms`)),
+      () => fail(new GatewayError("upstream_timeout", `provider ${id} did not answer within ${timeoutMs} ms`)),
       timeoutMs,
     );
     connections.dispatch(request, {
@@ -169,7 +179,7 @@ function get(connections: Connections, request: Dispatcher.DispatchOptions, id: 
       },
       onResponseData(_, chunk) {
         size += chunk.length;
-        if (size > maxListBytes) fail(new GatewayError("upstream_malformed", `provider ${id} sent an endless list of models`));
+        if (size > maxListBytes) fail(new GatewayError("upstream_malformed", `provider ${id} sent an endless answer`));
         else chunks.push(chunk);
       },
       onResponseEnd() {

@@ -1,0 +1,52 @@
+// A request in HTTP/1.1's bytes. What could end a header early is refused.
+import { GatewayError } from "../../errors.ts";
+
+export interface UpstreamRequest {
+  /** "http://host:port". */
+  readonly origin: string;
+  readonly path: string;
+  readonly method: "GET" | "POST";
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Buffer;
+  /** It gets a connection of its own, which is closed after it. */
+  readonly reset?: boolean;
+}
+
+const name = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const value = /^[\t\x20-\x7e\x80-\xff]*$/;
+const target = /^[\x21-\x7e]+$/;
+/** A smaller body is copied behind its head, so that one call of the system sends both. */
+const copiedBytes = 16 * 1024;
+
+export function requestBytes({ origin, path, method, headers, body, reset }: UpstreamRequest): { head: Buffer; body?: Buffer } {
+  if (!target.test(path)) throw invalid("the path");
+  let text = `${method} ${path} HTTP/1.1\r\nhost: ${hostOf(origin)}\r\nconnection: ${reset ? "close" : "keep-alive"}\r\n`;
+  for (const key in headers) {
+    const given = headers[key];
+    if (given === undefined) continue;
+    if (!name.test(key)) throw invalid("the name of a header");
+    if (!value.test(given)) throw invalid(`the header ${key}`);
+    text += `${key}: ${given}\r\n`;
+  }
+  const length = body?.length ?? 0;
+  text += body ? `content-length: ${length}\r\n\r\n` : "\r\n";
+  if (!body || length > copiedBytes) return { head: Buffer.from(text, "latin1"), ...(body ? { body } : {}) };
+  const all = Buffer.allocUnsafe(text.length + length);
+  all.write(text, 0, "latin1");
+  all.set(body, text.length);
+  return { head: all };
+}
+
+const hosts = new Map<string, string>();
+
+function hostOf(origin: string): string {
+  const known = hosts.get(origin);
+  if (known !== undefined) return known;
+  const { host } = new URL(origin);
+  hosts.set(origin, host);
+  return host;
+}
+
+const invalid = (what: string): GatewayError =>
+  new GatewayError("internal", `${what} has a character that a request to a provider must not have`);
