@@ -1,9 +1,12 @@
-// A circuit breaker: after failures in a row an upstream is left alone for a while, then one call at a time tries it again.
+// A circuit breaker: after failures in a row, or too large a share of them, an upstream is left alone for a while, then one call at a time tries it again.
 import type { ErrorCode } from "../errors.ts";
+import { createOutcomes } from "./outcomes.ts";
 
 export interface BreakerSettings {
   /** Failures in a row that open it. */
   readonly failures: number;
+  /** Opens as well when this share of the calls that ended within the window failed. */
+  readonly errorRate: { readonly threshold: number; readonly minRequests: number; readonly windowMs: number };
   /** How long it stays open first; doubled each time a trial fails, up to `maxOpenMs`. */
   readonly openMs: number;
   readonly maxOpenMs: number;
@@ -26,6 +29,8 @@ export interface Breaker {
   readonly state: BreakerState;
   readonly failures: number;
   readonly reason: ErrorCode | undefined;
+  /** Nothing is known of it that a new one would not know too. */
+  readonly blank: boolean;
   /** 0: a call may go now. While a trial is under way the others wait: they get Infinity. */
   waitMs(): number;
   /** A call begins; in a half-open breaker it is the trial. It ends with exactly one of what it is given. */
@@ -46,6 +51,7 @@ export function createBreaker(
   let trials = 0;
   let asked = false;
   let reason: ErrorCode | undefined;
+  const outcomes = createOutcomes(now);
 
   const isOpen = (): boolean => openings > 0;
 
@@ -58,7 +64,8 @@ export function createBreaker(
   function failed(why: ErrorCode, retryAfterMs: number | undefined): void {
     failures += 1;
     reason = why;
-    const { failures: limit, openMs, maxOpenMs } = settings();
+    const { failures: limit, openMs, maxOpenMs, errorRate } = settings();
+    outcomes.add(false, errorRate.windowMs);
     if (retryAfterMs !== undefined) {
       asked = true;
       open(why, Math.min(retryAfterMs, maxOpenMs));
@@ -66,7 +73,7 @@ export function createBreaker(
     }
     // Calls that began before it opened do not make its pause longer.
     if (isOpen() && now() < openUntil) return;
-    if (isOpen() || failures >= limit) open(why, Math.min(maxOpenMs, openMs * 2 ** openings));
+    if (isOpen() || failures >= limit || outcomes.isBad(errorRate)) open(why, Math.min(maxOpenMs, openMs * 2 ** openings));
   }
 
   return {
@@ -79,6 +86,9 @@ export function createBreaker(
     },
     get reason() {
       return reason;
+    },
+    get blank() {
+      return failures === 0 && !isOpen() && !outcomes.anyFailed(settings().errorRate.windowMs);
     },
     waitMs() {
       if (!isOpen()) return 0;
@@ -100,9 +110,15 @@ export function createBreaker(
           openings = 0;
           asked = false;
           failures = settings().failures - 1;
+          outcomes.clear();
         },
         succeeded() {
+          const wasTrial = trial;
           ended();
+          // A call that began before it opened says nothing of now.
+          if (isOpen() && !wasTrial) return;
+          if (wasTrial) outcomes.clear();
+          outcomes.add(true, settings().errorRate.windowMs);
           failures = 0;
           openings = 0;
           asked = false;

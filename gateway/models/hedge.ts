@@ -1,5 +1,7 @@
 // When a second upstream is asked on top of one that takes long to answer: after a fixed time, or after one that most answers need less than.
+
 import { hedgeDefaults } from "../config/routing.ts";
+import { isFormApi } from "./form.ts";
 import type { Route } from "./router.ts";
 import type { ModelWork } from "./work.ts";
 
@@ -89,6 +91,7 @@ function quantileOf(samples: Samples | undefined, quantile: number): number | un
 
 /** An answer that the provider keeps exists once, and may refer to what was kept before. */
 function isSafeToRepeat({ api, body }: ModelWork): boolean {
+  if (isFormApi(api)) return false;
   if (api !== "responses" && !body.includes('"store"')) return true;
   const asked: unknown = JSON.parse(body.toString("utf8"));
   if (typeof asked !== "object" || asked === null) return false;

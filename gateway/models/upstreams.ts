@@ -34,6 +34,9 @@ export interface Upstreams {
   configure(settings: BreakerSettings): void;
 }
 
+/** From here on those whose failures are long ago are forgotten. */
+const sweptSize = 1000;
+
 interface Entry {
   readonly provider: string;
   readonly breaker: Breaker;
@@ -63,6 +66,9 @@ export function createUpstreams(
         onOpen(key, reason);
       },
     );
+    if (entries.size >= sweptSize) {
+      for (const [other, { active, breaker: known }] of entries) if (active === 0 && known.blank) entries.delete(other);
+    }
     const made: Entry = { provider: route.provider.id, breaker, active: 0 };
     entries.set(key, made);
     return made;
@@ -96,7 +102,7 @@ export function createUpstreams(
           else permit.failed(outcome.code, retryAfterMs(outcome.retryAfter));
           show(before);
           // Clients may choose names freely: only what has something to tell is kept.
-          if (entry.active === 0 && entry.breaker.failures === 0) entries.delete(keyOf(route));
+          if (entry.active === 0 && entry.breaker.blank) entries.delete(keyOf(route));
         },
       };
     },
@@ -106,7 +112,8 @@ export function createUpstreams(
       }
     },
     list: () =>
-      [...entries].map(([upstream, { breaker, active }]) => {
+      [...entries].flatMap(([upstream, { breaker, active }]) => {
+        if (active === 0 && breaker.failures === 0 && breaker.state === "closed") return [];
         const openForMs = breaker.state === "open" ? { openForMs: Math.round(breaker.waitMs()) } : {};
         const reason = breaker.reason === undefined ? {} : { reason: breaker.reason };
         return { upstream, breaker: breaker.state, failures: breaker.failures, active, ...reason, ...openForMs };

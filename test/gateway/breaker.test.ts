@@ -4,11 +4,11 @@ import { test } from "node:test";
 import { createBreaker } from "../../gateway/models/breaker.ts";
 import { retryAfterMs } from "../../gateway/models/upstreams.ts";
 
-function breakerAt(failures = 3) {
+function breakerAt(failures = 3, errorRate = { threshold: 0.5, minRequests: 20, windowMs: 10_000 }) {
   const clock = { now: 0 };
   const opened: string[] = [];
   const breaker = createBreaker(
-    () => ({ failures, openMs: 1000, maxOpenMs: 3000 }),
+    () => ({ failures, errorRate, openMs: 1000, maxOpenMs: 3000 }),
     () => clock.now,
     (reason) => opened.push(reason),
   );
@@ -90,6 +90,50 @@ test("calls that began before it opened do not make its pause longer", () => {
   const calls = [breaker.begin(), breaker.begin(), breaker.begin()];
   for (const call of calls) call.failed("upstream_failed");
   assert.equal(breaker.waitMs(), 1000);
+});
+
+test("a share of failures opens it too, whatever succeeds between, once there are enough calls", () => {
+  const { breaker, clock } = breakerAt(100, { threshold: 0.5, minRequests: 10, windowMs: 10_000 });
+  for (let pair = 0; pair < 4; pair += 1) {
+    breaker.begin().failed("upstream_failed");
+    breaker.begin().succeeded();
+  }
+  breaker.begin().failed("upstream_failed");
+  assert.equal(breaker.state, "closed", "nine calls are too few");
+  breaker.begin().failed("upstream_failed");
+  assert.equal(breaker.state, "open");
+  clock.now += 1000;
+  breaker.begin().succeeded();
+  breaker.begin().failed("upstream_failed");
+  assert.equal(breaker.state, "closed", "the trial began a new account");
+});
+
+test("failures that are older than the window do not count", () => {
+  const { breaker, clock } = breakerAt(100, { threshold: 0.5, minRequests: 10, windowMs: 10_000 });
+  for (let call = 0; call < 9; call += 1) breaker.begin().failed("upstream_failed");
+  breaker.begin().succeeded();
+  assert.equal(breaker.blank, false);
+  clock.now += 10_000;
+  assert.equal(breaker.blank, true);
+  breaker.begin().failed("upstream_failed");
+  assert.equal(breaker.state, "closed");
+});
+
+test("below the share it stays closed", () => {
+  const { breaker } = breakerAt(100, { threshold: 0.5, minRequests: 10, windowMs: 10_000 });
+  for (let call = 0; call < 60; call += 1) {
+    if (call % 3 === 0) breaker.begin().failed("upstream_failed");
+    else breaker.begin().succeeded();
+  }
+  assert.equal(breaker.state, "closed");
+});
+
+test("a call that began before it opened does not close it", () => {
+  const { breaker } = breakerAt(1);
+  const early = breaker.begin();
+  breaker.begin().failed("upstream_failed");
+  early.succeeded();
+  assert.equal(breaker.state, "open");
 });
 
 test("Retry-After is seconds or a date", () => {

@@ -42,7 +42,9 @@ function setUp(members: (string | { model: string; weight: number })[], sticky: 
     },
   });
   const down = new Set<string>();
-  const upstreams = createUpstreams({ failures: 1, openMs: 1000, maxOpenMs: 1000 }, createMetrics("test"), undefined, () => 0);
+  const errorRate = { threshold: 1, minRequests: 1000, windowMs: 1000 };
+  const breaker = { failures: 1, errorRate, openMs: 1000, maxOpenMs: 1000 };
+  const upstreams = createUpstreams(breaker, createMetrics("test"), undefined, () => 0);
   const balancer = createBalancer(upstreams);
   const health = { of: (id: string): ProviderHealth => ({ provider: id, state: down.has(id) ? "down" : "up" }) };
   const ask = (name: string, affinity: Affinity = none) => {
