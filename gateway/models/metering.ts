@@ -1,5 +1,5 @@
 // How many tokens a call took: as the upstream said, else estimated from what it delivered, by a rule that learns from the answers that do say.
-import type { ModelCall, Provider } from "./provider.ts";
+import type { ClientApi, ModelCall, Provider } from "./provider.ts";
 import { countTokens, textRead, textWritten } from "./token-count.ts";
 import type { Usage } from "./usage.ts";
 
@@ -40,6 +40,9 @@ const prior = 20;
 /** Beyond these it is not the same text: tokens that were thought and not shown, for one. */
 const plausible = { least: 0.25, most: 4 };
 
+/** Sound is sold by what cannot be counted here. */
+const uncounted: readonly ClientApi[] = ["speech", "transcriptions", "translations"];
+
 export function createMetering(provider: Provider, call: ModelCall): Metering {
   const { api, stream } = call;
   let chunks: Buffer[] = [];
@@ -71,6 +74,7 @@ export function createMetering(provider: Provider, call: ModelCall): Metering {
     finish(whole, reported) {
       // Asking how many tokens a text has uses none.
       if (!delivered || api === "count-tokens") return undefined;
+      if (uncounted.includes(api)) return reported && { usage: reported, estimated: !whole };
       const model = modelOf(provider, call.model);
       if (whole && reported) {
         model.answers += 1;

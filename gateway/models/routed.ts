@@ -1,8 +1,10 @@
 // The innermost layer of a model call: chooses the upstreams and asks one after the other.
 import type { Metrics } from "../observability/metrics.ts";
+import { checkPriority, priorityHeader } from "./admission/priority.ts";
 import { conversationStart, withModel } from "./body.ts";
 import { createCandidates } from "./candidates.ts";
 import { callWithFailover } from "./failover.ts";
+import { isFormApi, withFormModel } from "./form.ts";
 import type { Gate } from "./gate.ts";
 import { createHedging } from "./hedge.ts";
 import type { ModelCall } from "./provider.ts";
@@ -17,12 +19,13 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate)
   const hedging = createHedging();
   return (work, sink) => {
     const { runtime, route, headers } = work;
+    checkPriority(headers[priorityHeader]);
     const { routing, timeouts } = runtime.stack;
     const mayFallBack = (headers[noFallbackHeader] ?? "0") === "0";
     const sessionKey = headers["x-openclaw-session-key"];
     const affinity = {
       sessionKey: typeof sessionKey === "string" && sessionKey !== "" ? sessionKey : undefined,
-      prompt: () => conversationStart(work.body),
+      prompt: () => (isFormApi(work.api) ? undefined : conversationStart(work.body)),
     };
     const candidates = createCandidates(route, mayFallBack ? runtime.router.fallbacksOf(route) : [], affinity, {
       upstreams,
@@ -49,11 +52,14 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate)
 }
 
 function callFor({ api, asked, body, stream, requestId, headers }: ModelWork, { model }: Route, spentMs: number): ModelCall {
+  const contentType = headers["content-type"] ?? "";
+  const form = isFormApi(api);
   return {
     api,
     model,
-    body: asked === model ? body : withModel(body, model),
+    body: asked === model ? body : form ? withFormModel(body, contentType, model) : withModel(body, model),
     stream,
+    ...(form ? { contentType } : {}),
     requestId,
     traceparent: typeof headers.traceparent === "string" ? headers.traceparent : undefined,
     apiHeaders: apiHeaders(headers),

@@ -244,7 +244,8 @@ const envelope = (entry: LedgerEntry, object: string) => ({
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function parse(body: Buffer): Record<string, unknown> {
-  const value: unknown = body.length > 0 ? JSON.parse(body.toString("utf8")) : {};
+  // Forms begin with their boundary.
+  const value: unknown = body.length > 0 && body[0] !== 0x2d ? JSON.parse(body.toString("utf8")) : {};
   return typeof value === "object" && value !== null ? { ...value } : {};
 }
 

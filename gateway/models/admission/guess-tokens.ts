@@ -13,6 +13,8 @@ export function guessTokens(body: Buffer): number {
 }
 
 export function guessUsage(body: Buffer): { input: number; output: number } {
+  // A form, not JSON: sound is not sold by what can be guessed here.
+  if (body[0] === 0x2d) return { input: 0, output: 0 };
   let bytes = body.length;
   let images = 0;
   for (let at = body.indexOf(base64); at !== -1; at = body.indexOf(base64, at + 1)) {

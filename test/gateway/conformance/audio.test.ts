@@ -1,0 +1,70 @@
+// Sound: forms and binary answers pass as bytes, with the model's name rewritten.
+// Shapes: https://platform.openai.com/docs/api-reference/audio (TranscriptionCreateParams, SpeechCreateParams of openai)
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import OpenAI, { toFile } from "openai";
+import { type FakeUpstream, startFakeUpstream } from "../../support/fake-upstream.ts";
+import { bearer, fakeConfig, startGateway, type TestGateway, token } from "../../support/gateway.ts";
+
+let upstream: FakeUpstream;
+let gateway: TestGateway;
+let client: OpenAI;
+before(async () => {
+  upstream = await startFakeUpstream();
+  gateway = await startGateway(fakeConfig(upstream.baseUrl));
+  client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: token, maxRetries: 0 });
+});
+after(async () => {
+  await gateway.close();
+  await upstream.close();
+});
+
+const sound = Buffer.from([0, 255, 13, 10, 45, 45, 13, 10, 128]);
+
+for (const what of ["transcriptions", "translations"] as const) {
+  test(`${what}: the form arrives as it is, but for the model's name`, async () => {
+    await upstream.script([{ answer: { text: "hello" } }]);
+    const file = await toFile(sound, "a.wav", { type: "audio/wav" });
+    const answer = await client.audio[what].create({ file, model: "fake/fake-model", prompt: 'name="model"' });
+    assert.equal(answer.text, "hello");
+    const [entry] = await upstream.ledger();
+    assert.equal(entry?.path, `/v1/audio/${what}`);
+    assert.match(entry.headers["content-type"] ?? "", /^multipart\/form-data; boundary=/);
+    assert.match(entry.body, /name="model"\r\n\r\nfake-model\r\n/);
+    assert.match(entry.body, /name="prompt"\r\n\r\nname="model"\r\n/);
+    assert.doesNotMatch(entry.body, /fake\/fake-model/);
+  });
+}
+
+test("speech: the answer's bytes and its type come back as they are", async () => {
+  const body = Buffer.alloc(3000, 7).toString("latin1");
+  await upstream.script([
+    { raw: `HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}` },
+  ]);
+  const response = await client.audio.speech.create({ model: "fake-model", input: "hi", voice: "alloy" });
+  assert.equal(response.headers.get("content-type"), "audio/mpeg");
+  assert.deepEqual(Buffer.from(await response.arrayBuffer()), Buffer.alloc(3000, 7));
+  assert.equal((await upstream.ledger())[0]?.path, "/v1/audio/speech");
+});
+
+for (const [what, headers, body, pattern] of [
+  ["no form", { "content-type": "application/json" }, "{}", /Send a form/],
+  ["no boundary", { "content-type": "multipart/form-data" }, "--x--", /no boundary/],
+  ["a form that is cut", { "content-type": "multipart/form-data; boundary=x" }, "--x\r\n", /cannot be read/],
+  [
+    "a model that is not there",
+    { "content-type": "multipart/form-data; boundary=x" },
+    '--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nnope\r\n--x--\r\n',
+    /"nope" does not exist/,
+  ],
+] as const)
+  test(`${what} is refused in OpenAI's shape`, async () => {
+    const response = await fetch(`${gateway.url}/v1/audio/transcriptions`, {
+      method: "POST",
+      headers: { ...bearer, ...headers },
+      body,
+    });
+    assert.ok(response.status >= 400 && response.status < 500);
+    const failure: { error?: { message?: string } } = JSON.parse(await response.text());
+    assert.match(failure.error?.message ?? "", pattern);
+  });
