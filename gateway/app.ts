@@ -106,11 +106,11 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     entrance: createEntrance({ metrics, meter, settings: () => runtime }),
     serve: createGovernance(
       { metrics, meter },
-      createIdempotency(
-        { metrics, stores: answerStores("idempotency", metrics) },
-        createCache(
-          { metrics, stores: answerStores("cache", metrics) },
-          createUsageLayer(usage, createRouted(upstreams, metrics, admission.gate)),
+      createUsageLayer(
+        usage,
+        createIdempotency(
+          { metrics, stores: answerStores("idempotency", metrics) },
+          createCache({ metrics, stores: answerStores("cache", metrics) }, createRouted(upstreams, metrics, admission.gate)),
         ),
       ),
     ),

@@ -2,18 +2,12 @@
 import { z } from "zod";
 import { admissionSchema, quotasSchema } from "./admission.ts";
 import { cacheSchema, idempotencySchema } from "./cache.ts";
-import {
-  bytesSchema,
-  idSchema,
-  millisecondsSchema,
-  portSchema,
-  positiveMsSchema,
-  secondsSchema,
-  secretSchema,
-} from "./fields.ts";
+import { clusterSchema } from "./cluster.ts";
+import { bytesSchema, millisecondsSchema, portSchema, positiveMsSchema, secondsSchema } from "./fields.ts";
 import { rateLimitSchema, rotationSchema, tokenSchema } from "./governance.ts";
 import { routingSchema } from "./routing.ts";
 import { tracingSchema } from "./tracing.ts";
+import { usageSchema } from "./usage.ts";
 
 export const timeoutsSchema = z.strictObject({
   connectMs: positiveMsSchema
@@ -161,13 +155,7 @@ export const stackSchema = z.strictObject({
   cache: cacheSchema.prefault({}).describe("exact cache of answers"),
   idempotency: idempotencySchema.prefault({}).describe("requests that may be sent twice and are answered once"),
   tracing: tracingSchema.prefault({}).describe("OpenTelemetry spans"),
-  cluster: z
-    .strictObject({
-      mode: z.union([z.boolean(), z.string()]).optional().describe("several gateways share their state"),
-      redisUrl: secretSchema.optional().describe("where they share it"),
-      nodeId: idSchema.optional().describe("this gateway's name among them"),
-    })
-    .optional()
-    .describe("several gateways as one"),
+  cluster: clusterSchema.optional().describe("several gateways as one"),
+  usage: usageSchema.prefault({}).describe("the record of what calls took and cost"),
 });
 export type StackConfig = z.output<typeof stackSchema>;

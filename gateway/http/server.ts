@@ -9,7 +9,9 @@ import type { TlsFiles } from "../config/tls-files.ts";
 import { GatewayError, systemCode } from "../errors.ts";
 import { type Caller, requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
+import { corsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
 import { errorShapeOf } from "./error-shapes.ts";
+import { createPipelines } from "./pipelining.ts";
 import { errorHeaders, sendError, toGatewayError } from "./relay.ts";
 import { registerAudio } from "./routes/audio.ts";
 import { registerChat } from "./routes/chat.ts";
@@ -72,6 +74,7 @@ export async function createServer(
     forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512 },
   });
+  const pipelines = createPipelines();
   server.removeAllContentTypeParsers();
   server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   server.decorateRequest("caller", null);
@@ -81,8 +84,18 @@ export async function createServer(
 
   server.addHook("onRequest", async (request, reply) => {
     observe(context, request, reply.raw);
+    const { socket } = request.raw;
+    reply.raw.once("close", () => pipelines.leave(socket, reply.raw));
+    if (!pipelines.enter(socket, reply.raw)) {
+      context.metrics.connectionsFailed.add(1, "pipelining");
+      throw new GatewayError("client_gone", "Too many requests were sent on one connection at the same time.");
+    }
     reply.header("x-request-id", request.id).header("x-content-type-options", "nosniff");
-    const hsts = context.runtime().config.gateway.http.securityHeaders?.strictTransportSecurity;
+    const { gateway } = context.runtime().config;
+    const cors = corsHeaders(request.headers, gateway.controlUi.allowedOrigins);
+    if (cors) reply.headers(cors);
+    if (cors && isPreflight(request.method, request.headers)) return reply.code(204).headers(preflightHeaders).send();
+    const hsts = gateway.http.securityHeaders?.strictTransportSecurity;
     if (hsts) reply.header("strict-transport-security", hsts);
     if (context.lifecycle.phase === "draining") reply.header("connection", "close");
     const { scope } = request.routeOptions.config;

@@ -56,6 +56,7 @@ export async function runSingle(loaded: Loaded, options: GatewayOptions, log: Lo
   app.context.metrics.draining.set(1);
   log.info("drain_started", `${signal}: the gateway stops; ${app.lifecycle.active} requests are under way`);
   await drainApp(app, connections, link?.replaced() ?? false, log);
+  await app.finish();
   log.info("gateway_stopped", "The gateway has stopped");
   // What is still open (idle sockets, timers of others) does not hold the process.
   process.exit(exitCodes.ok);

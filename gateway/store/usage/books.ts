@@ -1,0 +1,236 @@
+// The record of usage: collects in memory, writes a batch at a time beside the requests, never in their way.
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { setImmediate as pause } from "node:timers/promises";
+import type { UsageReader, UsageRecord } from "../store.ts";
+import { isBroken, openUsageDatabase, putAside, readUsageDatabase, type UsageDatabase } from "./database.ts";
+import { reportOf } from "./report.ts";
+import { createSpool } from "./spool.ts";
+
+export interface UsageBooks extends UsageReader {
+  record(record: Omit<UsageRecord, "id">): void;
+  /** This process is the writer of the state folder now: takes over what others left. */
+  own(): void;
+  /** Another process is to be the writer: closes the file; what comes from now on goes to the spool. */
+  disown(): Promise<void>;
+  /** All that is in memory is on disk when it resolves. */
+  flush(): Promise<void>;
+  /** The process ends at once: what is in memory goes to the spool, without waiting. */
+  rescue(): void;
+  close(): Promise<void>;
+  /** What is wrong; undefined: nothing. */
+  problem(): string | undefined;
+}
+
+interface Options {
+  readonly stateDir: string;
+  readonly limits: () => { detailDays: number; maxDetails: number; retentionDays: number };
+  /** What became of so many records. */
+  readonly onResult: (result: "written" | "spooled" | "merged" | "lost", count: number) => void;
+  readonly onProblem: (event: string, message: string) => void;
+  readonly now?: () => number;
+  readonly flushMs?: number;
+}
+
+/** So many are written without letting anything else run: a third of a millisecond. */
+const sliceSize = 64;
+/** While nothing can be written so many wait; then the oldest are lost. */
+const maxPending = 100_000;
+const settleAfter = 8000;
+const settleMs = 60_000;
+const mergeMs = 2000;
+const expireMs = 600_000;
+const dayMs = 86_400_000;
+
+export function createUsageBooks(options: Options): UsageBooks {
+  const { stateDir, onResult, onProblem, now = Date.now, flushMs = 250 } = options;
+  const file = join(stateDir, "usage.sqlite");
+  const origin = `${Date.now().toString(36)}-${randomBytes(6).toString("hex")}`;
+  const spool = createSpool(join(stateDir, "usage-spool"), origin);
+  let role: "waiting" | "owner" | "other" = "waiting";
+  let pending: UsageRecord[] = [];
+  let count = 0;
+  let database: UsageDatabase | undefined;
+  let working: Promise<void> | undefined;
+  let unsettled = 0;
+  let settledAt = now();
+  let mergedAt = 0;
+  let expiredAt = 0;
+  let trouble: string | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let tender: NodeJS.Timeout | undefined;
+
+  function arm(): void {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      void work();
+    }, flushMs).unref();
+  }
+
+  /** One at a time. */
+  function work(): Promise<void> {
+    working ??= write()
+      .catch((error: unknown) => failed(error))
+      .finally(() => {
+        working = undefined;
+        if (pending.length > 0) arm();
+      });
+    return working;
+  }
+
+  async function write(): Promise<void> {
+    if (role === "owner") {
+      database ??= openUsageDatabase(file, sayBroken);
+      await merge(database);
+      while (pending.length > 0 && role === "owner") {
+        const slice = pending.slice(0, sliceSize);
+        keep(database, slice, "written");
+        pending.splice(0, slice.length);
+        if (pending.length > 0) await pause();
+      }
+      await tend(database);
+    } else {
+      while (pending.length > 0) {
+        const slice = pending.slice(0, sliceSize * 4);
+        spool.append(slice);
+        pending.splice(0, slice.length);
+        onResult("spooled", slice.length);
+        if (pending.length > 0) await pause();
+      }
+    }
+    trouble = undefined;
+  }
+
+  function keep(into: UsageDatabase, records: readonly UsageRecord[], result: "written" | "merged"): void {
+    const kept = into.insert(records);
+    unsettled += kept;
+    if (kept > 0) onResult(result, kept);
+  }
+
+  async function merge(into: UsageDatabase): Promise<void> {
+    if (now() - mergedAt < mergeMs) return;
+    mergedAt = now();
+    for (const { records, broken, done } of spool.claim()) {
+      for (let at = 0; at < records.length; at += sliceSize) {
+        keep(into, records.slice(at, at + sliceSize), "merged");
+        await pause();
+      }
+      // Only what is safe on disk is forgotten here.
+      await into.settle();
+      done();
+      if (broken > 0) onResult("lost", broken);
+    }
+  }
+
+  async function tend(into: UsageDatabase): Promise<void> {
+    if (unsettled > 0 && (unsettled >= settleAfter || now() - settledAt > settleMs)) {
+      await into.settle();
+      unsettled = 0;
+      settledAt = now();
+    }
+    if (now() - expiredAt < expireMs) return;
+    expiredAt = now();
+    const { detailDays, maxDetails, retentionDays } = options.limits();
+    const limits = { detailsBefore: now() - detailDays * dayMs, maxDetails, hoursBefore: now() - retentionDays * dayMs };
+    while (into.expire(limits)) await pause();
+  }
+
+  function sayBroken(movedTo: string): void {
+    onProblem("usage_broken", `The record of usage could not be read; it was put aside as ${movedTo}, and a new one begun.`);
+  }
+
+  function failed(error: unknown): void {
+    if (isBroken(error) && database) {
+      try {
+        database.close();
+      } catch {
+        // What is left of it is put aside all the same.
+      }
+      database = undefined;
+      sayBroken(putAside(file));
+      return;
+    }
+    const message = error instanceof Error ? error.message : String(error);
+    if (trouble === undefined)
+      onProblem("usage_not_written", `Usage cannot be written to ${stateDir}: ${message}. It is kept in memory.`);
+    trouble = message;
+    const surplus = pending.length - maxPending;
+    if (surplus <= 0) return;
+    pending.splice(0, surplus);
+    onResult("lost", surplus);
+  }
+
+  function read<T>(use: (from: Pick<UsageDatabase, "all"> | undefined) => T): T {
+    if (database) return use(database);
+    const reader = readUsageDatabase(file);
+    try {
+      return use(reader);
+    } finally {
+      reader?.close();
+    }
+  }
+
+  const flush = async (): Promise<void> => {
+    // The one under way may have begun before the last record came.
+    await working;
+    await work();
+  };
+
+  return {
+    record(record) {
+      count += 1;
+      pending.push({ ...record, id: `${origin}-${count.toString(36).padStart(7, "0")}` });
+      if (role !== "waiting" || pending.length > maxPending / 10) arm();
+    },
+    own() {
+      role = "owner";
+      mergedAt = 0;
+      tender ??= setInterval(() => void work(), mergeMs).unref();
+      void work();
+    },
+    async disown() {
+      if (role === "owner") await flush();
+      role = "other";
+      clearInterval(tender);
+      tender = undefined;
+      await working;
+      const closing = database;
+      database = undefined;
+      closing?.close();
+      if (pending.length > 0) arm();
+    },
+    flush,
+    rescue() {
+      if (pending.length === 0) return;
+      try {
+        spool.append(pending);
+        onResult("spooled", pending.length);
+        pending = [];
+      } catch (error) {
+        failed(error);
+      }
+    },
+    async close() {
+      clearTimeout(timer);
+      clearInterval(tender);
+      if (role === "waiting") role = "other";
+      await flush();
+      clearTimeout(timer);
+      database?.close();
+      database = undefined;
+      role = "other";
+    },
+    problem: () => trouble,
+    async report(query) {
+      await flush();
+      return read((from) => reportOf(from, query));
+    },
+    spent(token, sinceMs, currency) {
+      const { totals } = read((from) => reportOf(from, { from: sinceMs, to: Number.MAX_SAFE_INTEGER, groupBy: [], token }));
+      let waiting = 0;
+      for (const record of pending)
+        if (record.token === token && record.currency === currency && record.time >= sinceMs) waiting += record.cost ?? 0;
+      return (totals.cost[currency] ?? 0) + waiting;
+    },
+  };
+}
