@@ -17,7 +17,7 @@ const buckets = ["0.001", "0.005", "0.01", "0.02", "0.04", "0.06", "0.08", "0.1"
 export function vllmMetrics({ model, running, waiting, kv, engines = 1, old = false }: VllmState): string {
   const all = Array.from({ length: engines }, (_, engine) => engine);
   const labels = (engine: number): string =>
-    old ? `model_name="${escape(model)}"` : `engine="${engine}",model_name="${escape(model)}"`;
+    old ? `model_name="${escaped(model)}"` : `engine="${engine}",model_name="${escaped(model)}"`;
   const part = (total: number, engine: number): number => Math.floor(total / engines) + (engine < total % engines ? 1 : 0);
   const gauge = (name: string, help: string, value: (engine: number) => string, more = ""): string =>
     [
@@ -31,7 +31,7 @@ export function vllmMetrics({ model, running, waiting, kv, engines = 1, old = fa
       `# TYPE ${name} histogram`,
       ...all.flatMap((engine) => [
         ...buckets.map((le) => {
-          const at = old ? `le="${le}",${labels(engine)}` : `engine="${engine}",le="${le}",model_name="${escape(model)}"`;
+          const at = old ? `le="${le}",${labels(engine)}` : `engine="${engine}",le="${le}",model_name="${escaped(model)}"`;
           return `${name}_bucket{${at}} 3.0`;
         }),
         `${name}_count{${labels(engine)}} 3.0`,
@@ -45,7 +45,9 @@ export function vllmMetrics({ model, running, waiting, kv, engines = 1, old = fa
     "# HELP process_resident_memory_bytes Resident memory size in bytes.",
     "# TYPE process_resident_memory_bytes gauge",
     "process_resident_memory_bytes 8.66488320e+08",
-    gauge("vllm:num_requests_running", "Number of requests in model execution batches.", (engine) => float(part(running, engine))),
+    gauge("vllm:num_requests_running", "Number of requests in model execution batches.", (engine) =>
+      float(part(running, engine)),
+    ),
     gauge("vllm:num_requests_waiting", "Number of requests waiting to be processed.", (engine) => float(part(waiting, engine))),
     ...(old
       ? []
@@ -71,4 +73,4 @@ export function vllmMetrics({ model, running, waiting, kv, engines = 1, old = fa
 }
 
 const float = (value: number): string => (Number.isInteger(value) ? `${value}.0` : String(value));
-const escape = (text: string): string => text.replace(/\\/g, "\\\\").replace(/"/g, '\\"');
+const escaped = (text: string): string => text.replace(/\\/g, "\\\\").replace(/"/g, '\\"');

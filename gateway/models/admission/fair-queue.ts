@@ -59,21 +59,24 @@ export function createFairQueue(weightOf: (priority: Priority) => number): FairQ
     return found;
   }
 
+  /** A priority's pass once it has been served again: of equal ones the weightier goes first. */
+  const after = (priority: Priority): number => classOf(priority).flow.pass + 1 / weightOf(priority);
+
   /** Who goes next of a lane: the priority, then the token, that had least of its share. */
   function headOf(lane: Map<Priority, Line>): Waiting | undefined {
     let best: Line | undefined;
-    let bestClass: Class | undefined;
+    let bestPriority: Priority | undefined;
     for (const [priority, line] of lane) {
-      const one = classOf(priority);
-      if (bestClass && one.flow.pass >= bestClass.flow.pass) continue;
+      if (bestPriority !== undefined && after(priority) >= after(bestPriority)) continue;
       best = line;
-      bestClass = one;
+      bestPriority = priority;
     }
-    if (!best || !bestClass) return undefined;
+    if (!best || bestPriority === undefined) return undefined;
+    const { callers } = classOf(bestPriority);
     let head: Waiting | undefined;
     let lowest = Number.POSITIVE_INFINITY;
     for (const [caller, requests] of best) {
-      const pass = bestClass.callers.get(caller)?.pass ?? 0;
+      const pass = callers.get(caller)?.pass ?? 0;
       if (pass >= lowest) continue;
       lowest = pass;
       head = requests[0];
@@ -82,9 +85,9 @@ export function createFairQueue(weightOf: (priority: Priority) => number): FairQ
   }
 
   function before(one: Waiting, other: Waiting): boolean {
-    const [a, b] = [classOf(one.priority), classOf(other.priority)];
-    if (a !== b) return a.flow.pass < b.flow.pass;
-    return (a.callers.get(one.caller)?.pass ?? 0) < (a.callers.get(other.caller)?.pass ?? 0);
+    if (one.priority !== other.priority) return after(one.priority) < after(other.priority);
+    const { callers } = classOf(one.priority);
+    return (callers.get(one.caller)?.pass ?? 0) < (callers.get(other.caller)?.pass ?? 0);
   }
 
   function take(waiting: Waiting): boolean {

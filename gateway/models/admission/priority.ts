@@ -7,14 +7,21 @@ export const priorityHeader = "x-openclaw-priority";
 
 const rank: Readonly<Record<Priority, number>> = { batch: 0, normal: 1, interactive: 2 };
 
-/** Throws GatewayError `invalid_request` for a word that is no priority. */
+/** Throws GatewayError `invalid_request` for a word that is no priority, whether anybody has to wait or not. */
+export function checkPriority(header: string | string[] | undefined): void {
+  if (header !== undefined) read(header);
+}
+
 export function priorityOf(header: string | string[] | undefined, ofToken: Priority): Priority {
   if (header === undefined) return ofToken;
+  const asked = read(header);
+  return rank[asked] < rank[ofToken] ? asked : ofToken;
+}
+
+function read(header: string | string[]): Priority {
   const asked = prioritySchema.safeParse(header);
-  if (!asked.success) {
-    throw new GatewayError("invalid_request", `${priorityHeader} must be interactive, normal or batch.`, {
-      param: priorityHeader,
-    });
-  }
-  return rank[asked.data] < rank[ofToken] ? asked.data : ofToken;
+  if (asked.success) return asked.data;
+  throw new GatewayError("invalid_request", `${priorityHeader} must be interactive, normal or batch.`, {
+    param: priorityHeader,
+  });
 }

@@ -126,7 +126,11 @@ test("a request that fails as it goes, and so frees its place at once, does not 
       caller,
       priority: "normal",
       lane: "lane",
-      takePlace: () => places-- > 0 || ((places = 0), false),
+      takePlace() {
+        if (places === 0) return false;
+        places -= 1;
+        return true;
+      },
       go() {
         went.push(caller);
         places += 1;
