@@ -37,7 +37,8 @@ export function placeCall(
 ): PlacedCall {
   const { provider, model } = route;
   const begun = performance.now();
-  const tail = createTail();
+  // Anthropic says at the beginning of a stream what was read.
+  const tail = createTail(call.api === "messages" ? 2048 : 0);
   const metering = createMetering(provider, call);
   let firstByteMs: number | undefined;
   let pieces = 0;
@@ -45,13 +46,14 @@ export function placeCall(
   let over = false;
   /** Asked once more, since the connection was stale. */
   let again = false;
+  let told: Usage | undefined;
   metrics.llmActive.add(1, provider.id);
 
   function finish(outcome: CallRecord["outcome"]): void {
     if (over) return;
     over = true;
     const durationMs = performance.now() - begun;
-    const metered = metering.finish(outcome === "ok", readUsage(tail.text()));
+    const metered = metering.finish(outcome === "ok", told ?? readUsage(tail.text()));
     const usage = metered?.usage;
     const estimated = metered?.estimated ?? false;
     const cost = usage && costOf(route, usage);
@@ -86,6 +88,9 @@ export function placeCall(
       metering.push(chunk);
       return sink.data(chunk);
     },
+    usage(usage) {
+      told = usage;
+    },
     end() {
       finish("ok");
       sink.end();
@@ -95,8 +100,12 @@ export function placeCall(
         again = true;
         metrics.staleRetries.add(1, provider.id);
         const spentMs = (call.spentMs ?? 0) + performance.now() - begun;
-        handle = provider.call({ ...call, fresh: true, spentMs }, watched);
-        return;
+        try {
+          handle = provider.call({ ...call, fresh: true, spentMs }, watched);
+          return;
+        } catch {
+          // Told as what it was before: a connection that broke.
+        }
       }
       finish(error.code);
       sink.fail(error);

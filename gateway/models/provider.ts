@@ -6,6 +6,7 @@ import type { Timeouts } from "../config/stack.ts";
 import type { GatewayError } from "../errors.ts";
 import type { Connections } from "./connections.ts";
 import type { Dial } from "./dial.ts";
+import type { Usage } from "./usage.ts";
 
 /** What is sent to a model server. */
 export interface ModelCall {
@@ -54,6 +55,8 @@ export interface CallSink {
   head(contentType: string, contentLength: number | undefined): void;
   /** False asks the provider to hold back until `CallHandle.resume`. */
   data(chunk: Buffer): boolean;
+  /** Token counts, where they are known and the bytes for the client may not say them; the last one counts. */
+  usage?(usage: Usage): void;
   end(): void;
   fail(error: GatewayError): void;
 }
@@ -85,6 +88,8 @@ export interface ModelEntry {
   readonly input?: readonly string[] | undefined;
   readonly contextWindow?: number | undefined;
   readonly maxTokens?: number | undefined;
+  /** As upstream spells it; see stream-usage.ts. */
+  readonly compat?: Readonly<Record<string, unknown>> | undefined;
   readonly cost?: ModelPrices | undefined;
 }
 

@@ -12,6 +12,7 @@ import {
   type ProviderDeps,
 } from "./provider.ts";
 import { bearerKey, type KeyHeaders, openRemote, type Remote, readModelList } from "./remote.ts";
+import type { askForUsage } from "./stream-usage.ts";
 import { callAs } from "./translate/call-as.ts";
 import type { UpstreamForm } from "./translate/neutral.ts";
 
@@ -26,6 +27,7 @@ interface Dialect {
   readonly keyHeaders?: KeyHeaders;
   readonly headers?: Readonly<Record<string, string>>;
   readonly list?: { readonly path: string; readonly read: (json: unknown) => readonly string[] };
+  readonly passing?: typeof askForUsage;
   /** What is translated in a way of its own, by API. */
   readonly special?: (remote: Remote, models: readonly ModelEntry[]) => Special;
 }
@@ -49,7 +51,7 @@ export function remoteKind<const Api extends string>(api: Api, dialect: Dialect)
         kind: api,
         models,
         apis: clientApis.filter((name) => name in native),
-        call: callAs({ provider: id, models, native, upstream, path, special, send: remote.send }),
+        call: callAs({ provider: id, models, native, upstream, path, special, passing: dialect.passing, send: remote.send }),
         listServed: (timeoutMs) => remote.list(list.path, list.read, timeoutMs),
         readPage: (address, timeoutMs) => remote.page(address, timeoutMs),
         close: () => remote.close(),

@@ -2,6 +2,7 @@
 import { GatewayError } from "../../errors.ts";
 import type { CallHandle, CallSink, ClientApi, ModelCall, ModelEntry } from "../provider.ts";
 import type { Send } from "../remote.ts";
+import type { askForUsage } from "../stream-usage.ts";
 import { countTokens } from "./count-tokens.ts";
 import { clientForms, endOf } from "./forms.ts";
 import { isJson, jsonOf, listOf, parseJson } from "./json.ts";
@@ -18,6 +19,8 @@ interface Speech {
   readonly path: string;
   /** What is translated in a way of its own, by API. */
   readonly special?: { readonly [api in ClientApi]?: (call: ModelCall, sink: CallSink) => CallHandle };
+  /** What changes of a call that passes as bytes; undefined: nothing. */
+  readonly passing?: typeof askForUsage | undefined;
   readonly send: Send;
 }
 
@@ -32,7 +35,7 @@ export const sharedPaths = {
 } as const;
 
 export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => CallHandle {
-  const { provider, models, native, upstream, path, special = {}, send } = speech;
+  const { provider, models, native, upstream, path, special = {}, passing, send } = speech;
   const forms: { readonly [api in ClientApi]?: ClientForm } = clientForms;
   return (call, sink) => {
     const model = models.find((entry) => entry.id === call.model);
@@ -41,10 +44,13 @@ export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => Cal
       sink.fail(new GatewayError("invalid_request", text, { param: "messages" }));
       return noCall;
     }
-    const passing = native[call.api];
-    if (passing !== undefined) return send(passing, call.body, call, sink, endOf(call.api), call.apiHeaders);
-    const own = special[call.api];
-    if (own) return own(call, sink);
+    const own = native[call.api];
+    if (own !== undefined) {
+      const changed = passing?.(call, sink, model);
+      return send(own, changed?.body ?? call.body, call, changed?.sink ?? sink, endOf(call.api), call.apiHeaders);
+    }
+    const other = special[call.api];
+    if (other) return other(call, sink);
     if (call.api === "count-tokens") return countTokens(call, sink);
     const client = forms[call.api];
     if (!client) {

@@ -5,6 +5,7 @@ import {
   type AnswerEvent,
   type AnswerMeta,
   type Finish,
+  newCallId,
   noUsage,
   type StreamWriter,
   type TokenUsage,
@@ -61,7 +62,7 @@ export function readChatAnswer(answer: Json): AnswerEvent[] {
   for (const [index, value] of listOf(message.tool_calls).entries()) {
     const call = jsonOf(value);
     const fn = jsonOf(call.function);
-    events.push({ type: "call", index, id: textOr(call.id, `call_${index}`), name: textOr(fn.name) });
+    events.push({ type: "call", index, id: textOr(call.id) || newCallId(), name: textOr(fn.name) });
     events.push({ type: "arguments", index, text: textOr(fn.arguments) });
   }
   events.push({ type: "finish", reason: finishOf[textOr(choice.finish_reason)] ?? "stop" });
@@ -81,7 +82,7 @@ export function readChatStream(): (event: Json) => AnswerEvent[] {
       const index = numberOr(call.index, place);
       if (!begun.has(index)) {
         begun.add(index);
-        events.push({ type: "call", index, id: textOr(call.id, `call_${index}`), name: textOr(fn.name) });
+        events.push({ type: "call", index, id: textOr(call.id) || newCallId(), name: textOr(fn.name) });
       }
       if (textOr(fn.arguments) !== "") events.push({ type: "arguments", index, text: textOr(fn.arguments) });
     }

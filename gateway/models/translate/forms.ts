@@ -9,12 +9,21 @@ import type { ClientForm, UpstreamForm } from "./neutral.ts";
 import { readResponsesAnswer, readResponsesStream } from "./responses-read.ts";
 import { readResponsesAsked, writeResponsesAsked } from "./responses-request.ts";
 import { writeResponsesAnswer, writeResponsesStream } from "./responses-write.ts";
+import { inSequence } from "./sequence.ts";
 import { streamEnds } from "./stream-ends.ts";
 
 export const clientForms = {
   "chat-completions": { readAsked: readChatAsked, writeAnswer: writeChatAnswer, writeStream: writeChatStream },
-  messages: { readAsked: readMessagesAsked, writeAnswer: writeMessagesAnswer, writeStream: writeMessagesStream },
-  responses: { readAsked: readResponsesAsked, writeAnswer: writeResponsesAnswer, writeStream: writeResponsesStream },
+  messages: {
+    readAsked: readMessagesAsked,
+    writeAnswer: writeMessagesAnswer,
+    writeStream: (meta) => inSequence(writeMessagesStream(meta)),
+  },
+  responses: {
+    readAsked: readResponsesAsked,
+    writeAnswer: writeResponsesAnswer,
+    writeStream: (meta) => inSequence(writeResponsesStream(meta)),
+  },
   completions: { readAsked: readCompletionsAsked, writeAnswer: writeCompletionsAnswer, writeStream: writeCompletionsStream },
 } as const satisfies { readonly [api in ClientApi]?: ClientForm };
 

@@ -1,6 +1,7 @@
 // The neutral form between the APIs: what is asked, and what comes back as events. Each API has a reader and a writer of it.
 import { randomUUID } from "node:crypto";
 import { GatewayError } from "../../errors.ts";
+import type { Usage } from "../usage.ts";
 import type { Json } from "./json.ts";
 
 export type Part =
@@ -146,6 +147,13 @@ export interface UpstreamForm {
 }
 
 export const noUsage: TokenUsage = { input: 0, cached: 0, cacheWrite: 0, output: 0, reasoning: 0 };
+
+export const toUsage = ({ input, cached, cacheWrite, output }: TokenUsage): Usage => ({
+  input,
+  output,
+  ...(cached > 0 ? { cachedInput: cached } : {}),
+  ...(cacheWrite > 0 ? { cacheWrite } : {}),
+});
 
 /** For calls of tools that came without an id of their own: not used twice in a conversation. */
 export const newCallId = (): string => `call_${randomUUID().replaceAll("-", "").slice(0, 24)}`;

@@ -10,6 +10,7 @@ import {
   collect,
   type StreamWriter,
   type Target,
+  toUsage,
   type UpstreamForm,
   untranslatable,
 } from "./neutral.ts";
@@ -83,6 +84,7 @@ function translatedSink(
   function take(events: readonly AnswerEvent[]): void {
     for (const event of events) {
       if (event.type === "finish") finished = true;
+      else if (event.type === "usage") sink.usage?.(toUsage(event.usage));
       out += writer?.write(event) ?? "";
     }
   }
@@ -111,6 +113,7 @@ function translatedSink(
       return;
     }
     finished = true;
+    for (const event of events) if (event.type === "usage") sink.usage?.(toUsage(event.usage));
     const bytes = Buffer.from(JSON.stringify(client.writeAnswer(collect(events), meta)));
     sink.head("application/json", bytes.length);
     sink.data(bytes);
