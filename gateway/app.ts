@@ -28,6 +28,7 @@ import { createUpstreams } from "./models/upstreams.ts";
 import { createUsageLayer } from "./models/usage-layer.ts";
 import type { Log } from "./observability/log.ts";
 import { createMetrics, type Metrics } from "./observability/metrics.ts";
+import type { Registry } from "./observability/registry.ts";
 import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
 import { type Meter, parseBudgetKey } from "./store/allowances.ts";
 import { createLocalAllowances } from "./store/local-allowances.ts";
@@ -60,6 +61,8 @@ interface Deps {
   readonly operations?: boolean;
   /** Of parts outside. */
   readonly readiness?: readonly ReadinessPart[];
+  /** The figures of all processes of this gateway; without it those of this one. */
+  readonly allFigures?: (own: Registry) => GatewayContext["figures"];
   /** Where limits and budgets are counted together with other processes; without it in this one alone. */
   readonly meter?: Meter;
 }
@@ -101,6 +104,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     startedAt: now(),
     log,
     metrics,
+    figures: deps.allFigures?.(metrics.registry) ?? (async () => metrics.registry),
     lifecycle,
     upstreams,
     entrance: createEntrance({ metrics, meter, settings: () => runtime }),
@@ -156,6 +160,8 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
         ),
       ),
       routing: stack.routing,
+      onUnknown: (name) =>
+        log.of("models").warn("fallback_unknown", `the fallback ${JSON.stringify(name)} is no model that is offered here`),
     });
     const health = createHealth({
       providers: providers.list,

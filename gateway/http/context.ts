@@ -43,6 +43,8 @@ export interface GatewayContext {
   readonly startedAt: Date;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** For a scrape: the figures of all processes of this gateway. */
+  figures(): Promise<{ render(): Iterable<string> }>;
   readonly lifecycle: Lifecycle;
   readonly upstreams: Upstreams;
   /** Who is let in. */

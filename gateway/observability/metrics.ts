@@ -147,6 +147,18 @@ export function createMetrics(version: string) {
   return metrics;
 }
 
+/** What the primary of several workers knows itself. */
+export function createPrimaryMetrics() {
+  const registry = createRegistry();
+  const { counter, gauge } = registry;
+  processMetrics(gauge);
+  return {
+    registry,
+    workers: gauge("openclaw_workers", "Processes that serve requests, by state", ["state"]),
+    workerCrashes: counter("openclaw_worker_crashes_total", "Workers that ended unasked and were replaced"),
+  };
+}
+
 function processMetrics(gauge: ReturnType<typeof createRegistry>["gauge"]): void {
   gauge("process_start_time_seconds", "Start of the process").set(Math.round((Date.now() - process.uptime() * 1000) / 1000));
   gauge("process_cpu_seconds_total", "Processor time used", [], () => {

@@ -4,13 +4,16 @@ import type { Loaded } from "../config/load.ts";
 import { listenHost } from "../config/rules.ts";
 import { exitCodes } from "../errors.ts";
 import type { Log } from "../observability/log.ts";
+import { createPrimaryMetrics } from "../observability/metrics.ts";
 import type { GatewayOptions } from "./gateway.ts";
 import { ListenProblem, problemAt } from "./listen.ts";
+import { trimAfterStart } from "./memory.ts";
 import { shareConfig } from "./primary-config.ts";
 import { onStop } from "./signals.ts";
 import { type Listener, openListener } from "./supervisor-listener.ts";
 import { createHub } from "./worker-link.ts";
 import { drainNote, initCall, type ReloadReport, stateNote } from "./worker-messages.ts";
+import { collectMetrics } from "./worker-metrics.ts";
 import { runWorkers } from "./workers.ts";
 
 /** Beside the drain's own times: for the last words of what was cut, and the ends of the processes. */
@@ -29,6 +32,8 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
     process.stderr.write(`${socket.message}\n`);
     return exitCodes.cannotListen;
   }
+  const metrics = createPrimaryMetrics();
+  collectMetrics(hub, metrics.registry);
   let firstRound = true;
   hub.answer(initCall, (_, worker) => ({
     index: worker,
@@ -41,7 +46,12 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
     descriptor: socket.descriptor,
     log,
     hub,
-    onChange: (state) => hub.tell(stateNote, state),
+    onChange(state) {
+      hub.tell(stateNote, state);
+      for (const name of ["starting", "ready", "waiting"] as const)
+        metrics.workers.set(state.workers.filter((worker) => worker.state === name).length, name);
+    },
+    onCrash: () => metrics.workerCrashes.add(),
     onReady: (worker) => config.catchUp(worker),
   });
   let stopping = false;
@@ -70,6 +80,7 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
       duration_ms: Math.round(performance.now()),
     });
     link?.ready();
+    trimAfterStart(() => true);
   }
 
   const signal = await stopped;

@@ -21,6 +21,7 @@ import {
   stateNote,
   type WorkersState,
 } from "./worker-messages.ts";
+import { shareMetrics } from "./worker-metrics.ts";
 
 /** Where the primary put the listening socket. */
 export const socketDescriptor = 3;
@@ -35,6 +36,7 @@ export async function runWorker(options: GatewayOptions, log: Log): Promise<numb
     log,
     version: options.version,
     operations: servesOperations,
+    allFigures: (own) => shareMetrics(link, own),
     readiness: [
       {
         degraded: () => (others.workers.some(({ state }) => state !== "ready") ? ["workers"] : []),
@@ -42,6 +44,7 @@ export async function runWorker(options: GatewayOptions, log: Log): Promise<numb
       },
     ],
   });
+  process.once("exit", () => app.rescue());
   const connections = trackConnections(app.server.server);
   link.on(stateNote, (state) => {
     others = state;
@@ -85,5 +88,6 @@ export async function runWorker(options: GatewayOptions, log: Log): Promise<numb
   app.context.metrics.draining.set(1);
   if (signal === "primary_gone") log.error("primary_gone", "The primary is gone: this worker finishes what it has and ends");
   await drainApp(app, connections, handOver, log);
+  await app.finish();
   process.exit(exitCodes.ok);
 }

@@ -45,9 +45,10 @@ interface Options {
   readonly hub: Hub;
   onChange(state: WorkersState): void;
   onReady(worker: number): void;
+  onCrash(worker: number): void;
 }
 
-export function runWorkers({ count, descriptor, log, hub, onChange, onReady }: Options): Workers {
+export function runWorkers({ count, descriptor, log, hub, onChange, onReady, onCrash }: Options): Workers {
   const slots: Slot[] = Array.from({ length: count }, (_, index) => ({
     index,
     child: undefined,
@@ -108,6 +109,7 @@ export function runWorkers({ count, descriptor, log, hub, onChange, onReady }: O
       return;
     }
     slot.crashes += 1;
+    onCrash(slot.index);
     slot.state = "waiting";
     const how = signal ?? `code ${code}`;
     // What a first start says of itself (a wrong config, a port that is taken) another try would say again.

@@ -5,7 +5,6 @@ import { setImmediate as pause } from "node:timers/promises";
 import type { FastifyInstance } from "fastify";
 import { stackOf } from "../../config/rules.ts";
 import { GatewayError } from "../../errors.ts";
-import type { Registry } from "../../observability/registry.ts";
 import { requireScope } from "../auth.ts";
 import type { GatewayContext } from "../context.ts";
 
@@ -18,13 +17,13 @@ export function registerMetrics(server: FastifyInstance, context: GatewayContext
         requireScope(context.entrance.identify(request.headers, request.ip, request.address), "operator.read");
       reply.hijack();
       for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value);
-      await writeMetrics(reply.raw, context.metrics.registry);
+      await writeMetrics(reply.raw, await context.figures());
     });
   }
 }
 
 /** Others get their turn after each piece, and a slow reader holds the rest back. */
-export async function writeMetrics(response: ServerResponse, registry: Pick<Registry, "render">): Promise<void> {
+export async function writeMetrics(response: ServerResponse, registry: { render(): Iterable<string> }): Promise<void> {
   response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
   for (const piece of registry.render()) {
     if (!response.write(piece)) await Promise.race([once(response, "drain"), once(response, "close")]);
