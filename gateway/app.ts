@@ -24,11 +24,13 @@ import { createBalancer } from "./models/candidates.ts";
 import { createHealth } from "./models/health.ts";
 import { createRouted } from "./models/routed.ts";
 import { createRouter } from "./models/router.ts";
+import { createTraced } from "./models/traced.ts";
 import { createUpstreams } from "./models/upstreams.ts";
 import { createUsageLayer } from "./models/usage-layer.ts";
 import type { Log } from "./observability/log.ts";
 import { createMetrics, type Metrics } from "./observability/metrics.ts";
 import type { Registry } from "./observability/registry.ts";
+import type { Tracing } from "./observability/trace.ts";
 import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
 import { type Meter, parseBudgetKey } from "./store/allowances.ts";
 import { createLocalAllowances } from "./store/local-allowances.ts";
@@ -98,6 +100,13 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     owner.release().catch((error: unknown) => log.of("state").error("state_release_failed", messageOf(error)));
   });
 
+  const tracing = await startTracing(loaded, version, () => runtime, log);
+  const routed = createRouted(upstreams, metrics, admission.gate);
+  const addressOf = (id: string): URL | undefined => {
+    const provider = runtime.config.models.providers[id];
+    return provider && "baseUrl" in provider ? new URL(provider.baseUrl) : undefined;
+  };
+
   const context: GatewayContext = {
     version,
     stateDir: loaded.stateDir,
@@ -105,6 +114,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     log,
     metrics,
     figures: deps.allFigures?.(metrics.registry) ?? (async () => metrics.registry),
+    tracing,
     lifecycle,
     upstreams,
     entrance: createEntrance({ metrics, meter, settings: () => runtime }),
@@ -114,7 +124,10 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
         usage,
         createIdempotency(
           { metrics, stores: answerStores("idempotency", metrics) },
-          createCache({ metrics, stores: answerStores("cache", metrics) }, createRouted(upstreams, metrics, admission.gate)),
+          createCache(
+            { metrics, stores: answerStores("cache", metrics) },
+            tracing ? createTraced(tracing, addressOf, routed) : routed,
+          ),
         ),
       ),
     ),
@@ -231,6 +244,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   async function finish(): Promise<void> {
     await owner.release();
     await usage.close();
+    await tracing?.close(tracingCloseMs);
   }
 
   /** A renewed certificate is used from the next connection on. */
@@ -307,6 +321,21 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
       await providers.closeUnused(undefined);
     },
   };
+}
+
+/** The last spans are sent within this time when the gateway stops. */
+const tracingCloseMs = 3000;
+
+async function startTracing(loaded: Loaded, version: string, runtime: () => Runtime, log: Log): Promise<Tracing | undefined> {
+  const { tracing } = loaded.stack;
+  if (!tracing.enabled) return undefined;
+  const { createTracing } = await import("./observability/trace.ts");
+  return createTracing(tracing, {
+    version,
+    headers: () =>
+      Object.fromEntries(Object.entries(tracing.headers).map(([name, value]) => [name, runtime().secrets.reveal(value)])),
+    onProblem: (message) => log.of("tracing").warn("spans_not_sent", message),
+  });
 }
 
 function answerStores(label: string, metrics: Metrics): { memory: AnswerStore; redis: AnswerStore } {

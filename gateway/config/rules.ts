@@ -2,6 +2,7 @@
 import { hostRefusal, reachOf } from "../models/destination.ts";
 import type { Fault } from "./faults.ts";
 import { isNetwork } from "./governance.ts";
+import { checkModelNames } from "./model-names.ts";
 import { type Config, pluginId, type StackConfig } from "./schema.ts";
 
 export type AuthMode = "none" | "token" | "password" | "trusted-proxy";
@@ -103,7 +104,7 @@ export function checkRules(config: Config): Fault[] {
       faults.push({ path: [...path, "expiresAt"], problem: "lies before notBefore", fix: "Swap the two times." });
     }
   }
-  return [...faults, ...checkModels(config), ...checkPools(config)];
+  return [...faults, ...checkModels(config), ...checkModelNames(config)];
 }
 
 const stackPath = `plugins.entries.${pluginId}.config`;
@@ -144,24 +145,6 @@ function checkModels(config: Config): Fault[] {
           fix: "Remove one of the two.",
         });
       seen.add(model.id);
-    }
-  }
-  return faults;
-}
-
-/** Members are said in full; a typo would be a pool that silently has one upstream less. */
-function checkPools(config: Config): Fault[] {
-  const faults: Fault[] = [];
-  const known = Object.keys(config.models.providers);
-  for (const [id, pool] of Object.entries(stackOf(config).routing.pools)) {
-    for (const [index, member] of pool.members.entries()) {
-      const name = typeof member === "string" ? member : member.model;
-      if (known.some((provider) => name.startsWith(`${provider}/`) && name.length > provider.length + 1)) continue;
-      faults.push({
-        path: [...stackPath.split("."), "routing", "pools", id, "members", index],
-        problem: `${JSON.stringify(name)} does not begin with a provider of models.providers`,
-        fix: `Write "provider/model"${known.length > 0 ? `; there is ${known.join(", ")}` : ""}.`,
-      });
     }
   }
   return faults;

@@ -108,7 +108,8 @@ export function placeCall(
         }
       }
       finish(error.code);
-      sink.fail(error);
+      const unlisted = error.code === "upstream_rejected" && error.status === 404 ? provider.unlisted?.(model) : undefined;
+      sink.fail(unlisted === undefined ? error : new GatewayError("model_not_found", unlisted, { param: "model" }));
     },
   };
   let handle: CallHandle;

@@ -1,4 +1,5 @@
 // Which provider answers for a model's name: exact provider/id, exact served id, alias, then a unique suffix or short name.
+import { isShortFor } from "../config/model-names.ts";
 import { nearest } from "../config/nearest.ts";
 import type { PoolConfig, Routing } from "../config/routing.ts";
 import { GatewayError } from "../errors.ts";
@@ -51,7 +52,12 @@ interface Options {
   /** alias -> "provider/id". */
   readonly aliases: ReadonlyMap<string, string>;
   readonly routing?: Pick<Routing, "pools" | "fallbacks">;
+  /** A fallback leads nowhere, by all that is known of the providers. Once for each name. */
+  readonly onUnknown?: (name: string) => void;
 }
+
+const maxResolved = 1000;
+const none: readonly Route[] = [];
 
 export function createRouter(options: Options): Router {
   const { providers, aliases } = options;
@@ -79,7 +85,11 @@ export function createRouter(options: Options): Router {
   /** Members are said in full, so their names lead nowhere else. */
   function memberRoute(name: string): Route | undefined {
     const provider = providers.find(({ id }) => name.startsWith(`${id}/`));
-    return provider && asServed({ provider, model: name.slice(provider.id.length + 1) });
+    if (!provider) return undefined;
+    const model = name.slice(provider.id.length + 1);
+    const ids = idsOf(provider);
+    const [longer, second] = ids.includes(model) ? [] : ids.filter((id) => isShortFor(model, provider.id, id));
+    return asServed({ provider, model: longer !== undefined && second === undefined ? longer : model });
   }
 
   /** An id that several providers serve is meant as their pool where they have one. */
@@ -108,12 +118,24 @@ export function createRouter(options: Options): Router {
   function asServed(route: Route): Route {
     const ids = served.get(route.provider.id) ?? [];
     if (ids.length === 0 || ids.includes(route.model)) return route;
-    const [longer, second] = ids.filter((model) => isShortFor(route.model, { provider: route.provider, model }));
+    const [longer, second] = ids.filter((model) => isShortFor(route.model, route.provider.id, model));
     if (longer === undefined || second !== undefined) return route;
     return { ...route, model: longer, note: `${quote(route.model)} is served as ${quote(longer)}` };
   }
 
-  const resolve = (name: string): Route => asServed(lookUp(name));
+  /** What names led to, until a provider's list changes; names that lead nowhere are looked up each time. */
+  const resolved = new Map<string, Route>();
+  const fallbacksByName = new Map<string, readonly Route[]>();
+  const told = new Set<string>();
+
+  function resolve(name: string): Route {
+    const known = resolved.get(name);
+    if (known) return known;
+    const route = asServed(lookUp(name));
+    // Names come from clients: an open provider takes any.
+    if (resolved.size < maxResolved) resolved.set(name, route);
+    return route;
+  }
 
   function lookUp(name: string): Route {
     const routes = all();
@@ -128,7 +150,7 @@ export function createRouter(options: Options): Router {
     const alias = aliases.get(name);
     if (alias !== undefined && alias !== name) return lookUp(alias);
     const short = only(
-      routes.filter((route) => isShortFor(name, route)),
+      routes.filter((route) => isShortFor(name, route.provider.id, route.model)),
       name,
     );
     if (short) return { ...short, note: `${quote(name)} is taken for ${fullName(short)}` };
@@ -164,20 +186,37 @@ export function createRouter(options: Options): Router {
     const [first, second] = all();
     return first && !second ? asServed(first) : undefined;
   }
-  const defaultFallbacks = (): Route[] => options.fallbacks.flatMap((name) => tryResolve(name) ?? []);
+  /** A fallback that leads nowhere is told of once: until a provider was looked at, that may be for want of its list. */
+  const resolveAll = (names: readonly string[]): Route[] =>
+    names.flatMap((name) => {
+      const route = tryResolve(name);
+      if (!route && !told.has(name) && providers.every(({ id, models }) => models.length > 0 || served.has(id))) {
+        told.add(name);
+        options.onUnknown?.(name);
+      }
+      return route ?? [];
+    });
   const askedName = (route: Route): string => route.pool?.id ?? fullName(route);
 
   function fallbacksOf(route: Route): readonly Route[] {
     const name = askedName(route);
+    const known = fallbacksByName.get(name);
+    if (known) return known;
+    const found = findFallbacks(name);
+    if (fallbacksByName.size < maxResolved) fallbacksByName.set(name, found);
+    return found;
+  }
+
+  function findFallbacks(name: string): readonly Route[] {
     const own = Object.entries(options.routing?.fallbacks ?? {}).find(([key]) => {
       if (key === name) return true;
       const meant = tryResolve(key);
       return meant !== undefined && askedName(meant) === name;
     });
-    if (own) return own[1].flatMap((fallback) => tryResolve(fallback) ?? []);
-    if (options.fallbacks.length === 0) return [];
+    if (own) return resolveAll(own[1]);
+    if (options.fallbacks.length === 0) return none;
     const main = defaultRoute();
-    return main && askedName(main) === name ? defaultFallbacks() : [];
+    return main && askedName(main) === name ? resolveAll(options.fallbacks) : none;
   }
 
   const listed = (route: Route): ListedModel => {
@@ -191,7 +230,7 @@ export function createRouter(options: Options): Router {
       return defaultRoute();
     },
     get fallbacks() {
-      return defaultFallbacks();
+      return resolveAll(options.fallbacks);
     },
     fallbacksOf,
     list: () => [
@@ -207,20 +246,10 @@ export function createRouter(options: Options): Router {
     },
     learn: (providerId, ids) => {
       served.set(providerId, ids);
+      resolved.clear();
+      fallbacksByName.clear();
     },
   };
-}
-
-/** "vllm-local/Qwen3.5-35B" for Qwen/Qwen3.5-35B-A3B-FP8 of vllm-local: the last part of the id, or its beginning up to a separator. */
-function isShortFor(name: string, route: Route): boolean {
-  const prefix = `${route.provider.id}/`;
-  const wanted = (name.startsWith(prefix) ? name.slice(prefix.length) : name).toLowerCase();
-  if (wanted.length < 2) return false;
-  const id = route.model.toLowerCase();
-  const last = id.slice(id.lastIndexOf("/") + 1);
-  if (last === wanted || id.endsWith(`/${wanted}`)) return true;
-  const start = id.startsWith(wanted) ? id : last.startsWith(wanted) ? last : undefined;
-  return start !== undefined && /^[-:@_.]/.test(start.slice(wanted.length));
 }
 
 const quote = (name: string): string => JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}…` : name);

@@ -42,6 +42,20 @@ const cases: Record<string, Case> = {
   "pool-member": {
     config: `{\n  ${ok},\n  plugins: { entries: { "openclaw-stack": { config: { routing: { pools: { both: { members: ["a/m", "b/m"] } } } } } } },\n}`,
   },
+  "model-names": {
+    config: `{
+  models: { providers: { a: { baseUrl: "http://127.0.0.1:1/v1", models: ["big", "small"] } } },
+  agents: { defaults: { model: { primary: "a/bgi", fallbacks: ["a/small", "a/nothing", "elsewhere/model"] } } },
+  plugins: { entries: { "openclaw-stack": { config: { routing: {
+    pools: { both: { members: ["a/big", "a/smal"] } },
+    fallbacks: { "a/big": ["a/small", "smalll"], "botth": ["a/big"] },
+    hedge: { afterMs: 100, models: { "a/large": false } },
+  } } } } },
+}`,
+  },
+  "hedge-twice": {
+    config: `{ ${ok}, plugins: { entries: { "openclaw-stack": { config: { routing: { hedge: { afterMs: 5, quantile: 0.9 } } } } } } }`,
+  },
   "open-without-token": { config: `{\n  gateway: { bind: "lan" },\n  ${ok} }` },
   "old-bind-without-token": { config: `{ gateway: { bind: "0.0.0.0:18789" }, ${ok} }` },
   "token-mode-without-token": { config: `{ gateway: { auth: { mode: "token" } }, ${ok} }` },

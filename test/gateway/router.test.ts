@@ -86,3 +86,36 @@ test("the upstream's own list completes ids and fills providers without a list",
   assert.equal(learning.resolve("served").provider.id, "any");
   assert.throws(() => learning.resolve("other"), { code: "model_not_found" }, "what the config does not list is not offered");
 });
+
+test("a fallback that leads nowhere is told of once, and not before its provider's list could be known", () => {
+  const unknown: string[] = [];
+  const made = createRouter({
+    providers: [provider("main", ["big"]), provider("open", [])],
+    primary: "main/big",
+    fallbacks: ["small", "served"],
+    aliases: new Map(),
+    onUnknown: (name) => unknown.push(name),
+  });
+  const main = made.resolve("main/big");
+  assert.deepEqual(made.fallbacksOf(main), []);
+  assert.deepEqual(unknown, []);
+  made.learn("open", ["served"]);
+  assert.deepEqual(
+    made.fallbacksOf(main).map(({ model }) => model),
+    ["served"],
+  );
+  made.learn("open", ["served"]);
+  made.fallbacksOf(main);
+  assert.deepEqual(unknown, ["small"]);
+});
+
+test("a member of a pool may be said in short", () => {
+  const made = createRouter({
+    providers: [provider("vllm", ["Qwen/Qwen3.5-35B-A3B-FP8"])],
+    primary: undefined,
+    fallbacks: [],
+    aliases: new Map(),
+    routing: { pools: { pool: { members: ["vllm/Qwen3.5-35B"], sticky: "none" } }, fallbacks: {} },
+  });
+  assert.equal(made.resolve("pool").pool?.members[0]?.route.model, "Qwen/Qwen3.5-35B-A3B-FP8");
+});

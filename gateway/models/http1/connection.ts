@@ -49,6 +49,8 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
   let usableUntil = performance.now() + idleMs;
   let failure: Error | undefined;
   let keptMs = idleMs;
+  /** Some of the answer to the request under way has come. */
+  let heard = false;
 
   const controller: AnswerController = {
     abort() {
@@ -102,6 +104,7 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
   }
 
   socket.on("data", (bytes: Buffer) => {
+    heard = true;
     try {
       parser.push(bytes);
     } catch (error) {
@@ -112,17 +115,18 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
     failure = error;
   });
   socket.on("end", () => {
-    if (!parser.end()) fail(closedEarly());
+    if (!parser.end()) fail(heard ? cutShort() : closedEarly());
     destroy();
   });
   socket.on("close", () => {
-    fail(failure ?? closedEarly());
+    fail(heard ? cutShort() : (failure ?? closedEarly()));
     owner.onGone(connection);
   });
 
   const connection: Connection = {
     send(request, next) {
       handler = next;
+      heard = false;
       keepAlive = request.reset !== true;
       next.onRequestStart(controller);
       // Given up in the meantime.
@@ -144,6 +148,10 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
     destroy,
   };
   return connection;
+}
+
+function cutShort(): Error {
+  return Object.assign(new Error("the connection was closed in the middle of the answer"), { code: "HTTP_CUT" });
 }
 
 function closedEarly(): Error {
