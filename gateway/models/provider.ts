@@ -21,6 +21,7 @@ export interface ModelCall {
   readonly contentType?: string;
   readonly requestId: string;
   readonly traceparent: string | undefined;
+  readonly tracestate?: string | undefined;
   /** Of the request's time, what is gone already: with waiting, or with upstreams that failed. */
   readonly spentMs?: number;
   /** Not over a connection that was used before. */
@@ -78,6 +79,8 @@ export interface Provider {
   listServed(timeoutMs: number): Promise<readonly string[]>;
   /** Its /metrics, or the page at this address. Rejects when there is none. */
   readPage?(address: string | undefined, timeoutMs: number): Promise<Buffer>;
+  /** Why a model may not be there, by the upstream's own list as it was seen last; undefined where it is listed, or the list is not known. */
+  unlisted?(model: string): string | undefined;
   /** No new calls; those under way may finish. */
   close(): Promise<void>;
 }

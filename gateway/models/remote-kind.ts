@@ -1,5 +1,6 @@
 // What the kinds of providers that are reached over HTTP have in common: options, address, key, models; a kind says how it speaks.
 import { z } from "zod";
+import { nearest } from "../config/nearest.ts";
 import { remoteOptions } from "./options.ts";
 import {
   type CallHandle,
@@ -46,13 +47,23 @@ export function remoteKind<const Api extends string>(api: Api, dialect: Dialect)
       const { models } = settings;
       const remote = await openRemote(id, { ...settings, baseUrl: baseUrl(settings.baseUrl) }, deps, keyHeaders, headers);
       const special = dialect.special?.(remote, models) ?? {};
+      let listed: readonly string[] = [];
       return {
         id,
         kind: api,
         models,
         apis: clientApis.filter((name) => name in native),
         call: callAs({ provider: id, models, native, upstream, path, special, passing: dialect.passing, send: remote.send }),
-        listServed: (timeoutMs) => remote.list(list.path, list.read, timeoutMs),
+        async listServed(timeoutMs) {
+          listed = await remote.list(list.path, list.read, timeoutMs);
+          return listed;
+        },
+        unlisted(model) {
+          if (listed.length === 0 || listed.includes(model)) return undefined;
+          const near = nearest(model, listed);
+          const some = listed.slice(0, 10).map((name) => JSON.stringify(name));
+          return `provider ${id} does not serve ${JSON.stringify(model)}: ${near ? `did you mean ${JSON.stringify(near)}? ` : ""}It lists ${some.join(", ")}${listed.length > 10 ? " …" : ""}.`;
+        },
         readPage: (address, timeoutMs) => remote.page(address, timeoutMs),
         close: () => remote.close(),
       };

@@ -1,5 +1,6 @@
 // The innermost layer of a model call: chooses the upstreams and asks one after the other.
 import type { Metrics } from "../observability/metrics.ts";
+import { childTraceparent } from "../observability/trace-context.ts";
 import { checkPriority, priorityHeader } from "./admission/priority.ts";
 import { conversationStart, withModel } from "./body.ts";
 import { createCandidates } from "./candidates.ts";
@@ -7,6 +8,7 @@ import { callWithFailover } from "./failover.ts";
 import { isFormApi, withFormModel } from "./form.ts";
 import type { Gate } from "./gate.ts";
 import { createHedging } from "./hedge.ts";
+import { ableToRead } from "./modality.ts";
 import type { ModelCall } from "./provider.ts";
 import type { Route } from "./router.ts";
 import type { Upstreams } from "./upstreams.ts";
@@ -27,7 +29,8 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate)
       sessionKey: typeof sessionKey === "string" && sessionKey !== "" ? sessionKey : undefined,
       prompt: () => (isFormApi(work.api) ? undefined : conversationStart(work.body)),
     };
-    const candidates = createCandidates(route, mayFallBack ? runtime.router.fallbacksOf(route) : [], affinity, {
+    const [first = route, ...others] = ableToRead(mayFallBack ? [route, ...runtime.router.fallbacksOf(route)] : [route], work);
+    const candidates = createCandidates(first, others, affinity, {
       upstreams,
       health: runtime.health,
       balancer: runtime.balancer,
@@ -51,7 +54,11 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate)
   };
 }
 
-function callFor({ api, asked, body, stream, requestId, headers }: ModelWork, { model }: Route, spentMs: number): ModelCall {
+function callFor(
+  { api, asked, body, stream, requestId, trace, headers }: ModelWork,
+  { model }: Route,
+  spentMs: number,
+): ModelCall {
   const contentType = headers["content-type"] ?? "";
   const form = isFormApi(api);
   return {
@@ -61,7 +68,8 @@ function callFor({ api, asked, body, stream, requestId, headers }: ModelWork, { 
     stream,
     ...(form ? { contentType } : {}),
     requestId,
-    traceparent: typeof headers.traceparent === "string" ? headers.traceparent : undefined,
+    traceparent: childTraceparent(trace),
+    tracestate: trace.state,
     apiHeaders: apiHeaders(headers),
     spentMs,
   };

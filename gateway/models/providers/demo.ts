@@ -18,7 +18,7 @@ export const demo = {
   options,
   async create(id, { delayMs }) {
     const words = text.split(/(?<= )/);
-    const models: readonly ModelEntry[] = [{ id: "demo", name: "Demonstration" }];
+    const models: readonly ModelEntry[] = [{ id: "demo", name: "Demonstration", input: ["text", "image"] }];
     const provider: Provider = {
       id,
       kind: "demo",

@@ -5,7 +5,6 @@ import type { Send } from "../remote.ts";
 import type { askForUsage } from "../stream-usage.ts";
 import { countTokens } from "./count-tokens.ts";
 import { clientForms, endOf } from "./forms.ts";
-import { isJson, jsonOf, listOf, parseJson } from "./json.ts";
 import type { ClientForm, UpstreamForm } from "./neutral.ts";
 import { noCall, translatedCall } from "./translated.ts";
 
@@ -39,11 +38,6 @@ export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => Cal
   const forms: { readonly [api in ClientApi]?: ClientForm } = clientForms;
   return (call, sink) => {
     const model = models.find((entry) => entry.id === call.model);
-    if (model?.input && !model.input.includes("image") && holdsImage(call.body)) {
-      const text = `The model ${call.model} does not read images (models.providers.${provider}.models[].input): ask one that does.`;
-      sink.fail(new GatewayError("invalid_request", text, { param: "messages" }));
-      return noCall;
-    }
     const own = native[call.api];
     if (own !== undefined) {
       const changed = passing?.(call, sink, model);
@@ -67,17 +61,4 @@ export function callAs(speech: Speech): (call: ModelCall, sink: CallSink) => Cal
       send: (body, inner) => send(path, body, call, inner, upstream.ends),
     });
   };
-}
-
-const imageTypes: readonly unknown[] = ["image_url", "input_image", "image"];
-
-/** Content parts of all client APIs are objects in lists, and say their type. Only bodies that hold the word are parsed. */
-function holdsImage(body: Buffer): boolean {
-  if (!body.includes('"image') && !body.includes('"input_image')) return false;
-  const isImage = (value: unknown): boolean =>
-    Array.isArray(value)
-      ? value.some((entry) => (isJson(entry) && imageTypes.includes(entry.type)) || isImage(jsonOf(entry).content))
-      : false;
-  const asked = parseJson(body.toString("utf8"));
-  return [...listOf(asked?.messages), ...listOf(asked?.input)].some((message) => isImage(jsonOf(message).content));
 }
