@@ -42,6 +42,7 @@ export interface Lease {
 
 /**
  * Counts for all processes that share it: one in the process itself, one behind the primary's, one in Redis.
+ * Of keys that begin with "address:" there is no end: an authority may forget those unused for long.
  * It never gives more than a rule allows: a unit of a window counts until its lease's end and a window more.
  * It sees what it is told and asked in that order, a holder at a time. It answers at once where it can; a promise rejects only when there is nobody to ask.
  */

@@ -29,8 +29,9 @@ type State = WindowState | PeriodState | ConcurrentState;
 
 /** A window is counted in this many steps; a unit counts up to one step longer, never shorter. */
 const steps = 120;
-/** Keys of windows may come from addresses: beyond this many, those at rest go. */
-const maxIdleKeys = 20_000;
+/** Beyond this many keys those at rest go; and those of addresses, of which there is no end, whose turn it is. */
+const maxKeys = 20_000;
+const ofAnAddress = "address:";
 /** More than is needed is leased only while it is a small part of what is left, so that nobody waits for what lies idle elsewhere. */
 const spareShare = 8;
 /** Who holds units at the same time asks for them again within this time, or has died. */
@@ -39,7 +40,7 @@ const heldMs = 15_000;
 export function createLocalAllowances(options: Options = {}): Allowances {
   const { now = Date.now, leaseMs = 0, usedBefore = () => 0 } = options;
   const states = new Map<string, State>();
-  let sweepAt = maxIdleKeys;
+  let sweepAt = maxKeys;
 
   function stateOf<Kind extends Rule["kind"]>(key: string, rule: Rule & { kind: Kind }): Extract<State, { kind: Kind }>;
   function stateOf(key: string, rule: Rule): State {
@@ -60,7 +61,13 @@ export function createLocalAllowances(options: Options = {}): Allowances {
   function sweep(): void {
     const time = now();
     for (const [key, state] of states) if (isIdle(state, time)) states.delete(key);
-    sweepAt = Math.max(maxIdleKeys, states.size * 2);
+    if (states.size > maxKeys / 2) {
+      for (const key of states.keys()) {
+        if (states.size <= maxKeys / 2) break;
+        if (key.startsWith(ofAnAddress)) states.delete(key);
+      }
+    }
+    sweepAt = Math.max(maxKeys, states.size * 2);
   }
 
   function leaseOfWindow({ key, rule, need, want, spare }: LeaseRequest & { rule: WindowRule }): Lease {

@@ -51,8 +51,9 @@ export function fakeConfig(baseUrl: string, stack: StackInput = {}, more: Config
   };
 }
 
-export async function startGateway(config: ConfigInput): Promise<TestGateway> {
-  const folder = makeFolder();
+/** `of`: in the folder of one that was started before, which removes it. */
+export async function startGateway(config: ConfigInput, of?: Folder): Promise<TestGateway> {
+  const folder = of ?? makeFolder();
   const path = folder.write("openclaw.json", config);
   const lines: string[] = [];
   const loaded = await loadConfig({ env: { OPENCLAW_STATE_DIR: folder.path }, path });
@@ -70,7 +71,7 @@ export async function startGateway(config: ConfigInput): Promise<TestGateway> {
     async close() {
       app.server.server.closeAllConnections();
       await app.close();
-      folder.remove();
+      if (!of) folder.remove();
     },
   };
 }

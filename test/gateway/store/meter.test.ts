@@ -124,11 +124,8 @@ describe("four processes", () => {
     using(4, async ({ meters }) => {
       const rule: Rule = { kind: "concurrent", limit: 5 };
       for (let round = 0; round < 20; round += 1) {
-        const taken = await Promise.all(
-          Array.from({ length: 16 }, async (_, index) => ({
-            index,
-            one: await worker(meters, index).take("c", 1, rule),
-          })),
+        const taken: { index: number; one: Taken }[] = await Promise.all(
+          Array.from({ length: 16 }, async (_, index) => ({ index, one: await worker(meters, index).take("c", 1, rule) })),
         );
         const held = taken.filter(({ one }) => one.ok);
         assert.equal(held.length, 5, `round ${round}`);

@@ -1,0 +1,103 @@
+// Allowances in a real Redis: the same suite as in memory, then a Redis that goes and comes back.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Rule } from "../../../gateway/store/allowances.ts";
+import { createLocalAllowances } from "../../../gateway/store/local-allowances.ts";
+import { createRedisAllowances } from "../../../gateway/store/redis/allowances.ts";
+import { openRedis } from "../../../gateway/store/redis/link.ts";
+import { allowancesConformance } from "../../support/allowances-conformance.ts";
+import { startRedis, type TestRedis, whyNoRedis } from "../../support/redis.ts";
+
+const missing = whyNoRedis();
+let redis: TestRedis;
+let number = 0;
+
+before(async () => {
+  if (missing === undefined) redis = await startRedis();
+});
+after(() => redis?.close());
+
+const openLink = (keyPrefix: string) => openRedis({ url: redis.url, keyPrefix, deadlineMs: 2000, onLost: () => undefined });
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (const limit = Date.now() + 20_000; !condition(); await pause(10)) assert.ok(Date.now() < limit, what);
+}
+
+if (missing !== undefined) test("allowances in Redis", { skip: missing }, () => undefined);
+else {
+  allowancesConformance("allowances in Redis", async () => {
+    number += 1;
+    let time = 1_800_000_000_000;
+    const link = openLink(`t${number}:`);
+    await until(() => link.available, "Redis answers");
+    const local = createLocalAllowances({ now: () => time });
+    return {
+      allowances: createRedisAllowances({ link, local, node: "n", now: () => time, leaseMs: 1000 }),
+      leaseMs: 1000,
+      pass(ms) {
+        time += ms;
+      },
+      close: () => link.close(),
+    };
+  });
+
+  test("Redis lost: each counts alone at once; back: shared again, and nothing counts twice", async () => {
+    const links = ["a", "b"].map(() => openLink("lost:"));
+    await until(() => links.every((link) => link.available), "Redis answers");
+    const [a, b] = links.map((link, index) =>
+      createRedisAllowances({ link, local: createLocalAllowances(), node: `n${index}`, leaseMs: 1000 }),
+    );
+    assert.ok(a && b);
+    const rule: Rule = { kind: "window", limit: 10, windowMs: 3_600_000 };
+    const lease = async (of: typeof a, need: number) =>
+      (await of.lease({ holder: "h", key: "k", rule, need, want: need, spare: 0, held: 0 })).granted;
+    try {
+      assert.equal(await lease(a, 4), 4);
+      assert.equal(await lease(b, 7), 0, "shared");
+      // Its memory stays: what was leased before is still known to it afterwards.
+      redis.freeze();
+      const begun = performance.now();
+      assert.equal(await lease(b, 3), 3, "counted alone");
+      assert.ok(performance.now() - begun < 10_000, "waited no longer than its deadline");
+      const after = performance.now();
+      for (let round = 0; round < 100; round += 1) await lease(b, 20);
+      assert.ok(performance.now() - after < 1000, "once it is known to be away nobody waits");
+      redis.thaw();
+      await until(() => links.every((link) => link.available), "Redis is back");
+      await until(() => links.every((link) => link.available), "Redis is back");
+      // 4 of before and 3 of the time away: 3 are left, for both together.
+      await until(() => true, "");
+      assert.equal(await lease(a, 4), 0);
+      assert.equal(await lease(a, 2), 2);
+      assert.equal(await lease(b, 2), 0);
+      assert.equal(await lease(b, 1), 1);
+    } finally {
+      redis.thaw();
+      for (const link of links) await link.close();
+    }
+  });
+
+  test("a Redis that lost its memory learns what each gateway had spent of a budget, once", async () => {
+    const link = openLink("budget:");
+    await until(() => link.available, "Redis answers");
+    const rule: Rule = { kind: "period", limit: 100, endsMs: Date.now() + 3_600_000 };
+    const spent = new Map([
+      ["n0", 30],
+      ["n1", 20],
+    ]);
+    const [a, b] = [...spent].map(([node, used]) =>
+      createRedisAllowances({ link, local: createLocalAllowances(), node, usedBefore: () => used }),
+    );
+    assert.ok(a && b);
+    const left = async (of: typeof a) =>
+      (await of.lease({ holder: "h", key: "k", rule, need: 0, want: 0, spare: 0, held: 0 })).remaining;
+    try {
+      assert.equal(await left(a), 70);
+      assert.equal(await left(b), 50);
+      assert.equal(await left(a), 50);
+    } finally {
+      await link.close();
+    }
+  });
+}
