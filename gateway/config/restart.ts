@@ -13,6 +13,7 @@ const fixed: readonly [string, (config: Config) => unknown][] = [
   ["gateway.controlUi.enabled", (config) => config.gateway.controlUi.enabled],
   ["gateway.controlUi.basePath", (config) => config.gateway.controlUi.basePath],
   [`${stackPath}.workers`, (config) => stackOf(config).workers],
+  [`${stackPath}.tracing`, (config) => stackOf(config).tracing],
   [`${stackPath}.metrics.port`, (config) => stackOf(config).metrics.port],
   [`${stackPath}.metrics.host`, (config) => stackOf(config).metrics.host],
   [`${stackPath}.http.maxBodyBytes`, (config) => stackOf(config).http.maxBodyBytes],

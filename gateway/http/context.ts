@@ -5,6 +5,7 @@ import type { Upstreams } from "../models/upstreams.ts";
 import type { ModelsRuntime, Serve } from "../models/work.ts";
 import type { Log } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { Tracing } from "../observability/trace.ts";
 import type { Lifecycle } from "../process/lifecycle.ts";
 import type { UsageReader } from "../store/store.ts";
 import type { Authenticator } from "./auth.ts";
@@ -45,6 +46,8 @@ export interface GatewayContext {
   readonly metrics: Metrics;
   /** For a scrape: the figures of all processes of this gateway. */
   figures(): Promise<{ render(): Iterable<string> }>;
+  /** Where spans go; undefined while tracing is off. */
+  readonly tracing: Tracing | undefined;
   readonly lifecycle: Lifecycle;
   readonly upstreams: Upstreams;
   /** Who is let in. */

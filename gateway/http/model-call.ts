@@ -45,6 +45,7 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
     context.lifecycle.attach(reply.raw, relay);
     const work: ModelWork = {
       requestId: request.id,
+      trace: request.trace,
       api,
       body: asked.bytes,
       stream: asked.stream,

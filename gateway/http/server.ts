@@ -7,6 +7,7 @@ import { stackOf } from "../config/rules.ts";
 import type { Scope } from "../config/schema.ts";
 import type { TlsFiles } from "../config/tls-files.ts";
 import { GatewayError, systemCode } from "../errors.ts";
+import { readTrace, type TraceContext } from "../observability/trace-context.ts";
 import { type Caller, requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
 import { corsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
@@ -33,6 +34,7 @@ declare module "fastify" {
     address: string;
     /** Extra fields of this request's line in the access log. */
     accessFields: AccessFields;
+    trace: TraceContext;
   }
   interface FastifyContextConfig {
     /** What a caller must be allowed to do; without it the route is open to all. */
@@ -81,6 +83,7 @@ export async function createServer(
   server.decorateRequest("address", "");
   // Objects cannot be shared between requests: set in the first hook.
   server.decorateRequest("accessFields", null, []);
+  server.decorateRequest("trace", null, []);
 
   server.addHook("onRequest", async (request, reply) => {
     observe(context, request, reply.raw);
@@ -154,6 +157,7 @@ function requestId(request: { headers: NodeJS.Dict<string | string[]> }): string
 function observe(context: GatewayContext, request: FastifyRequest, response: ServerResponse): void {
   const begun = performance.now();
   request.accessFields = {};
+  request.trace = readTrace(request.headers, context.tracing?.sampleRatio ?? 0);
   request.address = context.entrance.addressOf(request.headers, request.ip);
   context.lifecycle.enter(response);
   response.once("close", () => {
@@ -164,6 +168,16 @@ function observe(context: GatewayContext, request: FastifyRequest, response: Ser
     const status = cut && (!response.headersSent || request.accessFields.error_code === undefined) ? 499 : response.statusCode;
     context.metrics.httpRequests.add(1, route, String(status));
     context.metrics.httpDuration.observe(durationMs / 1000, route);
+    context.tracing?.request({
+      trace: request.trace,
+      requestId: request.id,
+      method: request.method,
+      route,
+      status,
+      durationMs,
+      tokenId: request.caller?.id,
+      errorType: cut && status === 499 ? "client_gone" : request.accessFields.error_code,
+    });
     if (!stackOf(context.runtime().config).logging.accessLog) return;
     const quiet = route === "/healthz" || route === "/readyz" || route === "/metrics" || route === "/startupz";
     context.log.of("http")[quiet ? "debug" : "info"]("request", `${request.method} ${route} ${status}`, {
@@ -174,16 +188,11 @@ function observe(context: GatewayContext, request: FastifyRequest, response: Ser
       duration_ms: Math.round(durationMs * 10) / 10,
       remote: request.address,
       token_id: request.caller?.id,
-      trace_id: traceId(request.headers.traceparent),
+      trace_id: request.trace.traceId,
       ...request.accessFields,
       ...(cut && status === 499 ? { error_code: "client_gone" } : {}),
     });
   });
-}
-
-/** W3C trace context: version-traceid-parentid-flags. */
-function traceId(traceparent: unknown): string | undefined {
-  return typeof traceparent === "string" ? /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-/.exec(traceparent)?.[1] : undefined;
 }
 
 const fastifyErrors: Readonly<Record<string, () => GatewayError>> = {

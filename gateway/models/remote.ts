@@ -83,6 +83,7 @@ export async function openRemote(
             ...headers,
             "x-request-id": call.requestId,
             ...(call.traceparent ? { traceparent: call.traceparent } : {}),
+            ...(call.tracestate ? { tracestate: call.tracestate } : {}),
           },
           reset: call.fresh === true,
         };

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { StackConfig } from "../config/stack.ts";
 import type { GatewayError } from "../errors.ts";
+import type { TraceContext } from "../observability/trace-context.ts";
 import type { CallRecord } from "./call.ts";
 import type { Balancer } from "./candidates.ts";
 import type { RestartableSink } from "./failover.ts";
@@ -19,6 +20,7 @@ export interface ModelsRuntime {
 
 export interface ModelWork {
   readonly requestId: string;
+  readonly trace: TraceContext;
   readonly api: ClientApi;
   /** As the client sent it. */
   readonly body: Buffer;
