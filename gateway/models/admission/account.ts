@@ -71,6 +71,8 @@ export function createAccount(settings: Settings): Account {
 
   function waitMs(tokens: number): number {
     if (bought.concurrent !== undefined && active >= bought.concurrent) return Number.POSITIVE_INFINITY;
+    // The answer says when to look again.
+    if (sharedRequests?.isAsking() || sharedTokens?.isAsking()) return Number.POSITIVE_INFINITY;
     return Math.max(0, blockedUntil - clock.now(), saidWaitMs(tokens), window.waitMs(tokens));
   }
 
@@ -85,8 +87,8 @@ export function createAccount(settings: Settings): Account {
     return { requests, tokens: ofTokens };
   }
 
-  function refuse({ retryAfterMs }: SharedLimit): undefined {
-    blockedUntil = Math.max(blockedUntil, clock.now() + retryAfterMs());
+  function refuse(limit: SharedLimit): undefined {
+    if (!limit.isAsking()) blockedUntil = Math.max(blockedUntil, clock.now() + limit.retryAfterMs());
     return undefined;
   }
 
@@ -168,11 +170,15 @@ interface SharedLimit {
   /** Undefined: used up, or being asked for. */
   take(amount: number): Taken | undefined;
   settle(delta: number, taken: Taken): void;
+  isAsking(): boolean;
   /** After a refusal. */
   retryAfterMs(): number;
 }
 
-/** While others are asked, a call waits in the queue; what they gave meanwhile is kept for the next that comes. */
+/** Others are not asked again sooner. */
+const leastRetryMs = 20;
+
+/** While others are asked, a call waits in the queue; what they gave is for the first that goes then. */
 function createSharedLimit(meter: Meter, name: string, rule: Rule, onOpen: () => void): SharedLimit {
   let kept: Taken | undefined;
   let asking = false;
@@ -204,10 +210,14 @@ function createSharedLimit(meter: Meter, name: string, rule: Rule, onOpen: () =>
         if (taken.ok) kept = taken;
         else retryAfterMs = taken.retryAfterMs;
         onOpen();
+        // Nobody wanted it any more; later it would count for the wrong time.
+        if (kept) meter.settle(name, -kept.amount, rule, kept);
+        kept = undefined;
       });
       return undefined;
     },
     settle: (delta, taken) => meter.settle(name, delta, rule, taken),
-    retryAfterMs: () => retryAfterMs,
+    isAsking: () => asking,
+    retryAfterMs: () => Math.max(leastRetryMs, retryAfterMs),
   };
 }
