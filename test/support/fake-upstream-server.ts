@@ -138,6 +138,7 @@ async function speak(behaviour: Behaviour, stream: boolean, entry: LedgerEntry, 
       if (behaviour.splitBytes) await new Promise((resolve) => setImmediate(resolve));
     }
     entry.sentChunks += 1;
+    if (behaviour.paceMs) await sleep(behaviour.paceMs);
   }
   response.end();
 }
@@ -255,7 +256,8 @@ function json(response: ServerResponse, status: number, value: unknown, headers:
   response.end(JSON.stringify(value));
 }
 
-server.listen(0, "127.0.0.1", () => {
+// A port of its choice, or the one that it had before it was killed.
+server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", () => {
   const address = server.address();
   if (typeof address === "object" && address) process.send?.({ port: address.port });
 });

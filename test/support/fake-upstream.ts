@@ -73,8 +73,9 @@ export interface FakeUpstream {
   close(): Promise<void>;
 }
 
-export async function startFakeUpstream(): Promise<FakeUpstream> {
-  const child: ChildProcess = fork(join(import.meta.dirname, "fake-upstream-server.ts"), {
+/** `at`: the port of one that was closed before. */
+export async function startFakeUpstream(at = 0): Promise<FakeUpstream> {
+  const child: ChildProcess = fork(join(import.meta.dirname, "fake-upstream-server.ts"), [String(at)], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   const [message]: unknown[] = await Promise.race([once(child, "message"), once(child, "exit")]);
