@@ -45,6 +45,8 @@ export async function createSecrets(
   const literals = new Set<string>();
   collect(config, [], uses, literals);
   const values = new Map<string, string>();
+  /** How they may be spelled in texts; made when a text is looked at, for each line of the log asks. */
+  let forms: readonly string[] | undefined;
 
   const refresh = async () => {
     const faults: Fault[] = [];
@@ -54,6 +56,7 @@ export async function createSecrets(
         const value = await readSecret(ref, options);
         changed ||= values.get(keyOf(ref)) !== value;
         values.set(keyOf(ref), value);
+        forms = undefined;
       } catch (error) {
         faults.push({ path, problem: messageOf(error), fix: fixOf(error) });
       }
@@ -80,18 +83,9 @@ export async function createSecrets(
     ],
     refresh,
     redact(text) {
+      forms ??= formsOf([...values.values(), ...literals]);
       let clean = text;
-      for (const value of [...values.values(), ...literals]) {
-        if (value.length < minRedacted) continue;
-        for (const form of new Set([
-          value,
-          JSON.stringify(value).slice(1, -1),
-          encodeURIComponent(value),
-          Buffer.from(value).toString("base64"),
-        ])) {
-          clean = clean.replaceAll(form, "[secret]");
-        }
-      }
+      for (const form of forms) if (clean.includes(form)) clean = clean.replaceAll(form, "[secret]");
       return clean;
     },
   };
@@ -99,6 +93,18 @@ export async function createSecrets(
 }
 
 const keyOf = (ref: SecretRef): string => `${ref.source}\0${ref.provider}\0${ref.id}`;
+
+function formsOf(values: readonly string[]): readonly string[] {
+  const all = values
+    .filter((value) => value.length >= minRedacted)
+    .flatMap((value) => [
+      value,
+      JSON.stringify(value).slice(1, -1),
+      encodeURIComponent(value),
+      Buffer.from(value).toString("base64"),
+    ]);
+  return [...new Set(all)];
+}
 
 /** References are recognised by their shape; plain texts in a secret's place are remembered for redaction. */
 function collect(node: unknown, path: Path, uses: Use[], literals: Set<string>): void {

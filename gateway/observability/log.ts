@@ -42,44 +42,74 @@ export interface Log {
   error(event: string, message: string, fields?: LogFields): void;
   of(component: string): Log;
   configure(settings: LogSettings): void;
+  /** Writes what waits for its turn. */
+  flush(): void;
 }
 
 export interface LogSettings {
+  /** Lines of debug and info wait for the end of the event loop's turn, and are written together: who exits must flush. */
+  readonly gathered?: boolean;
   readonly level?: Level;
   readonly format?: "json" | "text";
   /** Takes known secrets out of texts that came from elsewhere. */
   readonly redact?: (text: string) => string;
 }
 
+/** More is written at once: a burst must not become one long pause. */
+const maxWaiting = 64 * 1024;
+
 export function createLog(write: (line: string) => void, settings: LogSettings = {}, now: () => Date = () => new Date()): Log {
   const state = {
     threshold: levels.indexOf(settings.level ?? "info"),
     format: settings.format ?? "json",
     redact: settings.redact,
+    gathered: settings.gathered ?? false,
   };
 
+  let waiting = "";
+  let flushing: NodeJS.Immediate | undefined;
+  function flush(): void {
+    clearImmediate(flushing);
+    flushing = undefined;
+    if (waiting === "") return;
+    const text = state.redact ? state.redact(waiting) : waiting;
+    waiting = "";
+    write(text);
+  }
+
   function logger(component: string): Log {
+    const start = `","component":${JSON.stringify(component)},"event":`;
     const put = (level: Level, event: string, message: string, fields: LogFields = {}): void => {
       if (levels.indexOf(level) < state.threshold) return;
-      const line =
-        state.format === "json"
-          ? JSON.stringify({ timestamp: now().toISOString(), level, component, event, message, ...fields })
-          : `${now().toISOString()} ${level.toUpperCase().padEnd(5)} ${component} ${event}: ${message}${textOf(fields)}`;
-      write(`${state.redact ? state.redact(line) : line}\n`);
+      const time = now().toISOString();
+      if (state.format === "json") {
+        // The fields are not copied into an object of the whole line: this is one of the things that each request does.
+        const rest = JSON.stringify(fields);
+        const begin = `{"timestamp":"${time}","level":"${level}${start}${JSON.stringify(event)},"message":${JSON.stringify(message)}`;
+        waiting += rest === "{}" ? `${begin}}\n` : `${begin},${rest.slice(1)}\n`;
+      } else waiting += `${time} ${level.toUpperCase().padEnd(5)} ${component} ${event}: ${message}${textOf(fields)}\n`;
+      if (!state.gathered || levels.indexOf(level) > levels.indexOf("info") || waiting.length > maxWaiting) flush();
+      else flushing ??= setImmediate(flush);
     };
     return {
       debug: (event, message, fields) => put("debug", event, message, fields),
       info: (event, message, fields) => put("info", event, message, fields),
       warn: (event, message, fields) => put("warn", event, message, fields),
       error: (event, message, fields) => put("error", event, message, fields),
-      of: logger,
+      of(other) {
+        const made = loggers.get(other) ?? logger(other);
+        loggers.set(other, made);
+        return made;
+      },
       configure(next) {
         if (next.level) state.threshold = levels.indexOf(next.level);
         if (next.format) state.format = next.format;
         if (next.redact) state.redact = next.redact;
       },
+      flush,
     };
   }
+  const loggers = new Map<string, Log>();
   return logger("gateway");
 }
 

@@ -16,7 +16,8 @@ export interface GatewayOptions extends LoadOptions {
 export const workerVariable = "OPENCLAW_WORKER";
 
 export async function runGateway(options: GatewayOptions): Promise<number> {
-  const log = createLog((line) => process.stdout.write(line));
+  const log = createLog((text) => process.stdout.write(text), { gathered: true });
+  process.once("exit", () => log.flush());
   catchFatal(log, () => process.exit(exitCodes.internal));
   const { [workerVariable]: worker, ...env } = options.env;
   try {
