@@ -83,8 +83,16 @@ export interface RedisLink {
   readonly available: boolean;
   /** Rejects when there is no connection, or no answer in time: it never waits longer than `deadlineMs` (default 250). */
   command(words: readonly (string | Buffer)[], deadlineMs?: number): Promise<unknown>;
-  /** Runs a script on the server; it is sent once and called by its digest after that. */
-  script(source: string, keys: readonly string[], words: readonly string[], deadlineMs?: number): Promise<unknown>;
+  /**
+   * Runs a script on the server; it is sent once and called by its digest after that. Commands are done in the order in
+   * which they were sent. `onLate`: the answer that came after the deadline, of a script that was done all the same.
+   */
+  script(
+    source: string,
+    keys: readonly string[],
+    words: readonly string[],
+    onLate?: (answer: unknown) => void,
+  ): Promise<unknown>;
   /** The name of a key or channel with the prefix of this cluster. */
   key(...parts: readonly string[]): string;
   publish(channel: string, message: string): void;
