@@ -2,12 +2,13 @@
 import { Server as TlsServer } from "node:tls";
 import { isDeepStrictEqual } from "node:util";
 import type { FastifyInstance } from "fastify";
+import { z } from "zod";
 import { ConfigError } from "./config/faults.ts";
 import type { Loaded } from "./config/load.ts";
 import { needsRestart } from "./config/restart.ts";
 import { logFormat } from "./config/rules.ts";
 import type { StackConfig } from "./config/schema.ts";
-import { messageOf } from "./errors.ts";
+import { isErrorCode, messageOf } from "./errors.ts";
 import { createGovernance } from "./governance/governance.ts";
 import { type Authenticator, createAuthenticator } from "./http/auth.ts";
 import { createClientAddress } from "./http/client-address.ts";
@@ -22,21 +23,22 @@ import { createIdempotency } from "./models/cache/idempotency.ts";
 import { createMemoryAnswers } from "./models/cache/memory.ts";
 import { createBalancer } from "./models/candidates.ts";
 import { createHealth } from "./models/health.ts";
+import { createLinked } from "./models/linked/linked.ts";
 import { createRouted } from "./models/routed.ts";
 import { createRouter } from "./models/router.ts";
 import { createTraced } from "./models/traced.ts";
-import { createUpstreams } from "./models/upstreams.ts";
+import { parseJson } from "./models/translate/json.ts";
+import { createUpstreams, type Upstreams } from "./models/upstreams.ts";
 import { createUsageLayer } from "./models/usage-layer.ts";
 import type { Log } from "./observability/log.ts";
 import { createMetrics, type Metrics } from "./observability/metrics.ts";
 import type { Registry } from "./observability/registry.ts";
 import type { Tracing } from "./observability/trace.ts";
 import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
-import { type Meter, parseBudgetKey } from "./store/allowances.ts";
-import { createLocalAllowances } from "./store/local-allowances.ts";
+import { createShared, type Shared } from "./shared.ts";
 import { createMeter } from "./store/meter.ts";
-import { createStateOwner } from "./store/state-lock.ts";
-import { createUsageBooks } from "./store/usage/books.ts";
+import { createRedisAllowances } from "./store/redis/allowances.ts";
+import { type Cluster, openCluster } from "./store/redis/cluster.ts";
 
 export interface App {
   readonly server: FastifyInstance;
@@ -65,8 +67,8 @@ interface Deps {
   readonly readiness?: readonly ReadinessPart[];
   /** The figures of all processes of this gateway; without it those of this one. */
   readonly allFigures?: (own: Registry) => GatewayContext["figures"];
-  /** Where limits and budgets are counted together with other processes; without it in this one alone. */
-  readonly meter?: Meter;
+  /** What this process shares with others; without it all is its own. */
+  readonly shared?: Shared;
 }
 
 export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
@@ -75,14 +77,40 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   const metrics = createMetrics(version);
   const lifecycle = createLifecycle();
   const initial = loaded.config;
-  const upstreams = createUpstreams(loaded.stack.routing.breaker, metrics, (upstream, reason) =>
+  const cluster = openCluster(loaded.stack.cluster, {
+    stateDir: loaded.stateDir,
+    reveal: loaded.secrets.reveal,
+    onLost(reason) {
+      metrics.redisLost.add();
+      log.of("cluster").warn("redis_lost", `The shared Redis is away (${reason}): limits are those of this process alone`);
+    },
+  });
+  const upstreams = createUpstreams(loaded.stack.routing.breaker, metrics, (upstream, reason, forMs) => {
     log
       .of("models")
-      .warn("upstream_left_alone", `upstream ${upstream} failed and is left alone for a while`, { error_code: reason }),
-  );
+      .warn("upstream_left_alone", `upstream ${upstream} failed and is left alone for a while`, { error_code: reason });
+    cluster?.link.publish("breaker", JSON.stringify({ from: cluster.holder, upstream, reason, forMs }));
+  });
+  if (cluster) joinCluster(cluster, upstreams, metrics, log);
+  const meter =
+    deps.meter ??
+    (cluster
+      ? createMeter(
+          createRedisAllowances({
+            link: cluster.link,
+            local: createLocalAllowances({ usedBefore: spentBefore }),
+            node: cluster.node,
+            usedBefore: spentBefore,
+          }),
+          { holder: cluster.holder, direct: false },
+        )
+      : createMeter(createLocalAllowances({ usedBefore: spentBefore }), { holder: "this", direct: true }));
+  const { usage, allowances, ...shared } =
+    deps.shared ?? createShared({ stateDir: loaded.stateDir, stack: () => runtime.stack, metrics, log, version, leaseMs: 0 });
+  const meter = createMeter(allowances, { holder: `process-${process.pid}`, direct: deps.shared === undefined });
   const admission = createAdmission(loaded.stack, {
     metrics,
-    meter: deps.meter,
+    meter: deps.shared && meter,
     async readPage(providerId, address, timeoutMs) {
       const provider = providers.list.find(({ id }) => id === providerId);
       if (!provider?.readPage) throw new Error(`provider ${providerId} has no page of figures`);
@@ -94,14 +122,12 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   let providers: ProviderSet = await createProviders(loaded, undefined, version);
   let runtime = await buildRuntime(loaded, 1, undefined);
   let queue: Promise<unknown> = Promise.resolve();
-  const { owner, usage, readiness } = openState(loaded.stateDir, () => runtime.stack, metrics, log, version);
-  const meter = deps.meter ?? createMeter(createLocalAllowances({ usedBefore: spentBefore }), { holder: "this", direct: true });
   lifecycle.onDrain(() => {
-    owner.release().catch((error: unknown) => log.of("state").error("state_release_failed", messageOf(error)));
+    shared.release().catch((error: unknown) => log.of("state").error("state_release_failed", messageOf(error)));
   });
 
   const tracing = await startTracing(loaded, version, () => runtime, log);
-  const routed = createRouted(upstreams, metrics, admission.gate);
+  const routed = createLinked(createRouted(upstreams, metrics, admission.gate));
   const addressOf = (id: string): URL | undefined => {
     const provider = runtime.config.models.providers[id];
     return provider && "baseUrl" in provider ? new URL(provider.baseUrl) : undefined;
@@ -132,7 +158,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
       ),
     ),
     usage,
-    readiness: [readiness, admission, ...(deps.readiness ?? [])],
+    readiness: [shared.readiness, admission, ...(deps.readiness ?? [])],
     runtime: () => runtime,
     reloadState: () => reloadState,
     pendingRestart: () => pending,
@@ -145,20 +171,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   metrics.configValid.set(1);
   metrics.configGeneration.set(1);
   metrics.restartPending.set(0);
-  owner.acquire();
-
-  /** Budgets outlive the process: what was spent in their present window is in the record of usage. */
-  function spentBefore(key: string): number {
-    const budget = parseBudgetKey(key);
-    const token = runtime.stack.tokens.find(({ id }) => id === budget?.tokenId);
-    if (!budget || !token?.budget) return 0;
-    try {
-      return Math.round(usage.spent(token.id, budget.periodStartMs, runtime.stack.usage.currency) * 1e6);
-    } catch (error) {
-      log.of("usage").error("budget_unknown", `what ${token.id} has spent cannot be read: ${messageOf(error)}`);
-      return 0;
-    }
-  }
+  shared.begin();
 
   async function buildRuntime(from: Loaded, generation: number, before: Authenticator | undefined): Promise<Runtime> {
     const { config, stack } = from;
@@ -242,8 +255,8 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   }
 
   async function finish(): Promise<void> {
-    await owner.release();
-    await usage.close();
+    meter.close();
+    await shared.finish();
     await tracing?.close(tracingCloseMs);
   }
 
@@ -311,7 +324,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
         log.of("config").info("secrets_applied", "A changed secret is in force");
       }),
     finish,
-    rescue: () => usage.rescue(),
+    rescue: () => shared.rescue(),
     async close() {
       runtime.health.close();
       admission.close();
@@ -344,37 +357,27 @@ function answerStores(label: string, metrics: Metrics): { memory: AnswerStore; r
   return { memory, redis: memory };
 }
 
-/** What is kept in the state folder: one process at a time is its writer. */
-function openState(stateDir: string, stack: () => StackConfig, metrics: Metrics, log: Log, version: string) {
-  const say = log.of("state");
-  const usage = createUsageBooks({
-    stateDir,
-    limits: () => stack().usage,
-    onResult: (result, count) => metrics.usageRecords.add(count, result),
-    onProblem: (event, message) => say.error(event, message),
+const openingSchema = z.object({ from: z.string(), upstream: z.string(), reason: z.string(), forMs: z.number() });
+
+/** What one gateway learns of an upstream's failure, all of them know. */
+function joinCluster({ link, holder }: Cluster, upstreams: Upstreams, metrics: Metrics, log: Log): void {
+  metrics.redisUp.set(0);
+  link.onChange((available) => {
+    metrics.redisUp.set(available ? 1 : 0);
+    if (available) log.of("cluster").info("redis_there", "Limits, budgets and breakers are shared over Redis");
   });
-  const owner = createStateOwner({
-    stateDir,
-    version,
-    onChange(owns) {
-      metrics.stateOwner.set(owns ? 1 : 0);
-      say.info(
-        owns ? "state_acquired" : "state_released",
-        `This process is ${owns ? "" : "no longer "}the writer of ${stateDir}`,
-      );
-    },
-    onWaiting: (holder) =>
-      say.info(
-        "state_waiting",
-        `The state folder ${stateDir} is written by ${holder}; this process serves, and takes over when that one ends`,
-      ),
+  link.subscribe("breaker", (message) => {
+    const opening = openingSchema.safeParse(parseJson(message));
+    if (!opening.success || opening.data.from === holder) return;
+    const { upstream, reason, forMs } = opening.data;
+    if (isErrorCode(reason)) upstreams.openedElsewhere(upstream, reason, forMs);
   });
-  owner.use({ begin: () => usage.own(), end: () => usage.disown() });
-  const readiness: ReadinessPart = {
-    degraded: () => (owner.problem() === undefined && usage.problem() === undefined ? [] : ["usage"]),
-    detail: () => ({
-      state: { owner: owner.owns, holder: owner.holder() ?? null, problem: owner.problem() ?? usage.problem() ?? null },
-    }),
-  };
-  return { owner, usage, readiness };
 }
+
+const clusterReadiness = (cluster: Cluster | undefined): ReadinessPart =>
+  cluster
+    ? {
+        degraded: () => (cluster.link.available ? [] : ["redis"]),
+        detail: () => ({ cluster: { node: cluster.node, redis: cluster.link.available ? "up" : "away" } }),
+      }
+    : {};

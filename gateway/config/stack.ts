@@ -5,6 +5,7 @@ import { cacheSchema, idempotencySchema } from "./cache.ts";
 import { clusterSchema } from "./cluster.ts";
 import { bytesSchema, millisecondsSchema, portSchema, positiveMsSchema, secondsSchema } from "./fields.ts";
 import { rateLimitSchema, rotationSchema, tokenSchema } from "./governance.ts";
+import { remoteContentSchema } from "./remote-content.ts";
 import { routingSchema } from "./routing.ts";
 import { tracingSchema } from "./tracing.ts";
 import { usageSchema } from "./usage.ts";
@@ -36,6 +37,7 @@ export const stackSchema = z.strictObject({
   tokens: z.array(tokenSchema).default([]).describe("named tokens beside gateway.auth.token"),
   rateLimit: rateLimitSchema.optional().describe("requests that are let in; without it there is no limit"),
   rotation: rotationSchema.prefault({}).describe("tokens that are replaced"),
+  remoteContent: remoteContentSchema.prefault({}).describe("images and files that requests name by address"),
   timeouts: timeoutsSchema.prefault({}).describe("how long a model server may take"),
   routing: routingSchema.prefault({}).describe("which upstream answers, and which one when that one fails"),
   admission: admissionSchema.prefault({}).describe("when an upstream is full, and who waits for it"),

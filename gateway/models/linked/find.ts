@@ -1,0 +1,68 @@
+// Finds the addresses of images and files in a request, wherever the APIs put them, and puts other ones in their place.
+import { isJson, type Json } from "../translate/json.ts";
+
+export interface Link {
+  /** Where it stands: messages.0.content.1.image_url.url. */
+  readonly field: string;
+  readonly url: string;
+  /** An image has to be one; a file may be anything. */
+  readonly isImage: boolean;
+  replace(dataUrl: string): void;
+}
+
+/** Only bodies that hold one of these words are looked into. */
+const words = [Buffer.from('"image'), Buffer.from('"input_image"'), Buffer.from('"file_url"'), Buffer.from('"document"')];
+export const mayHoldLinks = (body: Buffer): boolean => words.some((word) => body.includes(word));
+
+const isAddress = (value: unknown): value is string => typeof value === "string" && /^https?:/i.test(value);
+
+/**
+ * https://platform.openai.com/docs/guides/images-vision (image_url: an object in chat completions, a text in responses),
+ * …/guides/pdf-files (file_url), https://docs.anthropic.com/en/api/messages (source of type url).
+ * `root` is changed by `replace`.
+ */
+export function findLinks(root: unknown, field = ""): Link[] {
+  if (Array.isArray(root)) return root.flatMap((entry, index) => findLinks(entry, join(field, index)));
+  if (!isJson(root)) return [];
+  const part: Record<string, unknown> = root;
+  const found: Link[] = [];
+  for (const [name, value] of Object.entries(part)) {
+    const at = join(field, name);
+    if (name === "image_url" && isAddress(value)) {
+      found.push({ field: at, url: value, isImage: true, replace: (url) => put(part, name, url) });
+    } else if (name === "image_url" && isJson(value) && isAddress(value.url)) {
+      found.push({ field: join(at, "url"), url: value.url, isImage: true, replace: (url) => put(value, "url", url) });
+    } else if (name === "file_url" && isAddress(value)) {
+      found.push({
+        field: at,
+        url: value,
+        isImage: false,
+        replace(url) {
+          delete part[name];
+          part.file_data = url;
+          part.filename ??= "file";
+        },
+      });
+    } else if (name === "source" && isJson(value) && value.type === "url" && isAddress(value.url)) {
+      found.push({
+        field: join(at, "url"),
+        url: value.url,
+        isImage: part.type === "image",
+        replace: (url) => put(part, name, inline(url)),
+      });
+    } else if (typeof value === "object") found.push(...findLinks(value, at));
+  }
+  return found;
+}
+
+const join = (field: string, name: string | number): string => (field === "" ? String(name) : `${field}.${name}`);
+
+function put(holder: Json, name: string, value: unknown): void {
+  Reflect.set(holder, name, value);
+}
+
+/** Anthropic's form of a data URL. */
+function inline(url: string): Json {
+  const [head = "", data = ""] = url.split(",", 2);
+  return { type: "base64", media_type: head.replace(/^data:|;base64$/g, ""), data };
+}
