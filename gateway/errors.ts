@@ -56,6 +56,7 @@ export const errorTable = {
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorTable;
+export const isErrorCode = (text: string): text is ErrorCode => Object.hasOwn(errorTable, text);
 
 interface ErrorDetails {
   /** Overrides the table's status: an upstream's own 4xx is passed on as it is. */

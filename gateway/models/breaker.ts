@@ -37,12 +37,14 @@ export interface Breaker {
   begin(): Permit;
   /** Something else says that the upstream is back: the next call may try at once. */
   hint(): void;
+  /** Another gateway found that it has failed, and leaves it alone for this long. */
+  follow(reason: ErrorCode, forMs: number): void;
 }
 
 export function createBreaker(
   settings: () => BreakerSettings,
   now: () => number,
-  onOpen: (reason: ErrorCode) => void,
+  onOpen: (reason: ErrorCode, forMs: number) => void,
 ): Breaker {
   let failures = 0;
   /** How often it opened without a success between. */
@@ -58,7 +60,7 @@ export function createBreaker(
   function open(why: ErrorCode, forMs: number): void {
     openings += 1;
     openUntil = now() + forMs;
-    onOpen(why);
+    onOpen(why, forMs);
   }
 
   function failed(why: ErrorCode, retryAfterMs: number | undefined): void {
@@ -133,6 +135,11 @@ export function createBreaker(
     },
     hint() {
       if (isOpen() && !asked) openUntil = Math.min(openUntil, now());
+    },
+    follow(why, forMs) {
+      openings = Math.max(1, openings);
+      openUntil = Math.max(openUntil, now() + Math.min(forMs, settings().maxOpenMs));
+      reason = why;
     },
   };
 }

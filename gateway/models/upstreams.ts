@@ -31,6 +31,8 @@ export interface Upstreams {
   answered(providerId: string): void;
   /** Those with calls under way or failures. */
   list(): readonly UpstreamState[];
+  /** Another gateway leaves this upstream alone: so does this one. */
+  openedElsewhere(upstream: string, reason: ErrorCode, forMs: number): void;
   configure(settings: BreakerSettings): void;
 }
 
@@ -47,29 +49,30 @@ interface Entry {
 export function createUpstreams(
   initial: BreakerSettings,
   metrics: Pick<Metrics, "breakerState" | "breakerOpened">,
-  onOpen: (upstream: string, reason: ErrorCode) => void = () => {},
+  onOpen: (upstream: string, reason: ErrorCode, forMs: number) => void = () => {},
   now: () => number = () => performance.now(),
 ): Upstreams {
   let settings = initial;
   const entries = new Map<string, Entry>();
   const keyOf = ({ provider, model }: Route): string => `${provider.id}/${model}`;
 
-  function entryOf(route: Route): Entry {
-    const key = keyOf(route);
+  const entryOf = (route: Route): Entry => entryAt(keyOf(route), route.provider.id);
+
+  function entryAt(key: string, provider: string): Entry {
     const found = entries.get(key);
     if (found) return found;
     const breaker = createBreaker(
       () => settings,
       now,
-      (reason) => {
-        metrics.breakerOpened.add(1, route.provider.id, route.model, reason);
-        onOpen(key, reason);
+      (reason, forMs) => {
+        metrics.breakerOpened.add(1, provider, key.slice(provider.length + 1), reason);
+        onOpen(key, reason, forMs);
       },
     );
     if (entries.size >= sweptSize) {
       for (const [other, { active, breaker: known }] of entries) if (active === 0 && known.blank) entries.delete(other);
     }
-    const made: Entry = { provider: route.provider.id, breaker, active: 0 };
+    const made: Entry = { provider, breaker, active: 0 };
     entries.set(key, made);
     return made;
   }
@@ -118,6 +121,11 @@ export function createUpstreams(
         const reason = breaker.reason === undefined ? {} : { reason: breaker.reason };
         return { upstream, breaker: breaker.state, failures: breaker.failures, active, ...reason, ...openForMs };
       }),
+    openedElsewhere(upstream, reason, forMs) {
+      const provider = upstream.slice(0, Math.max(0, upstream.indexOf("/")));
+      entryAt(upstream, provider).breaker.follow(reason, forMs);
+      metrics.breakerState.set(stateNumbers.open, provider, upstream.slice(provider.length + 1));
+    },
     configure(next) {
       settings = next;
     },
