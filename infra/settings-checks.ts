@@ -49,11 +49,35 @@ function checkSecretKeys({ sections, secretKeys }: Written): Fault[] {
     if (kind === "apiKey" && !providers.includes(id)) {
       faults.push({ path: key, message: `there is no models.providers.${id}${nearest(id, providers)}; add it, ${remove}` });
     }
-    if (kind === "token" && !ids.includes(id)) {
+    if ((kind === "token" || kind === "previousToken") && !ids.includes(id)) {
       faults.push({ path: key, message: `tokens has no entry with the id ${id}${nearest(id, ids)}; add it, ${remove}` });
     }
   }
+  const previousToken = section(section(sections.rotation).previousToken);
+  const hasOld = previousToken.expiresAt !== undefined;
+  if (typeof previousToken.token === "string") {
+    faults.push({ path: "rotation.previousToken.token", message: `is a token in clear; ${moveTo("previousGatewayToken")}` });
+  } else if (hasOld && !previousToken.token && !secretKeys.includes("previousGatewayToken")) {
+    const fix = "the token itself is missing: npm run config -- set --secret previousGatewayToken";
+    faults.push({ path: "rotation.previousToken", message: fix });
+  }
+  if (!hasOld && secretKeys.includes("previousGatewayToken")) {
+    const fix =
+      "say until when it is let in: rotation.previousToken.expiresAt, or remove it: npm run config -- rm previousGatewayToken";
+    faults.push({ path: "previousGatewayToken", message: fix });
+  }
   for (const [index, token] of tokens.entries()) {
+    const old = section(token.previous);
+    const oldKey = `previousToken-${token.id}`;
+    if (typeof old.token === "string") {
+      faults.push({ path: `tokens.${index}.previous.token`, message: `is a token in clear; ${moveTo(oldKey)}` });
+    } else if (token.previous && !old.token && !secretKeys.includes(oldKey)) {
+      const fix = `the token itself is missing: npm run config -- set --secret ${oldKey}`;
+      faults.push({ path: `tokens.${index}.previous`, message: fix });
+    } else if (!token.previous && secretKeys.includes(oldKey)) {
+      const fix = `say until when it is let in: tokens.${index}.previous.expiresAt, or remove it: npm run config -- rm ${oldKey}`;
+      faults.push({ path: oldKey, message: fix });
+    }
     const path = `tokens.${index}.token`;
     if (typeof token.token === "string") faults.push({ path, message: `is a token in clear; ${moveTo(`token-${token.id}`)}` });
     else if (!token.token && !secretKeys.includes(`token-${token.id}`)) {

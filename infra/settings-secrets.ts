@@ -1,8 +1,8 @@
 /** Settings that are secrets: each is a key of its own, encrypted in the stack file. */
 import type { Fault } from "./settings-faults.ts";
 
-/** The gateway's token, the key of a provider, a named token. */
-export const secretKeyPattern = /^(gatewayToken|apiKey-[A-Za-z0-9][A-Za-z0-9._-]*|token-[A-Za-z0-9][A-Za-z0-9._-]*)$/;
+/** The gateway's token and the one before it, the key of a provider, a named token and the one before it. */
+export const secretKeyPattern = /^(gatewayToken|previousGatewayToken|(apiKey|token|previousToken)-[A-Za-z0-9][A-Za-z0-9._-]*)$/;
 
 const minTokenLength = 16;
 

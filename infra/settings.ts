@@ -8,7 +8,9 @@ import {
   gatewaySchema,
   idSchema,
   memorySchema,
+  previousTokenSchema,
   providerSchema,
+  rotationSchema,
   stackSchema,
   tokenSchema,
 } from "../gateway/config/schema.ts";
@@ -48,9 +50,30 @@ export const settingsSchema = z.strictObject({
   tools: configShape.tools,
   ...stackShape,
   tokens: z
-    .array(tokenSchema.extend({ token: tokenSchema.shape.token.optional().describe("left out: it is the secret token-<id>") }))
+    .array(
+      tokenSchema.extend({
+        token: tokenSchema.shape.token.optional().describe("left out: it is the secret token-<id>"),
+        previous: previousTokenSchema
+          .extend({
+            token: previousTokenSchema.shape.token.optional().describe("left out: it is the secret previousToken-<id>"),
+          })
+          .optional()
+          .describe("the token before it, for a rotation: both are let in"),
+      }),
+    )
     .default([])
     .describe("named tokens beside the gateway's own; the token of one is the secret token-<id>"),
+  rotation: rotationSchema
+    .extend({
+      previousToken: previousTokenSchema
+        .extend({
+          token: previousTokenSchema.shape.token.optional().describe("left out: it is the secret previousGatewayToken"),
+        })
+        .optional()
+        .describe("the gateway's own token before the present one"),
+    })
+    .prefault({})
+    .describe("tokens that are replaced"),
   logging: z
     .strictObject({
       level: z

@@ -7,8 +7,9 @@ import { stackSchema } from "./stack.ts";
 
 export { agentsSchema, channelsSchema, memorySchema, modelChoiceSchema } from "./agents.ts";
 export { idSchema, portSchema, type SecretInput, type SecretRef, secretRefSchema, secretSchema } from "./fields.ts";
-export { type Scope, scopes, type TokenConfig, tokenSchema } from "./governance.ts";
+export { previousTokenSchema, rotationSchema, type Scope, scopes, type TokenConfig, tokenSchema } from "./governance.ts";
 export { type StackConfig, stackSchema, type Timeouts } from "./stack.ts";
+export { describeToken, readTokenOptions, timeOf, tokenOptionsHelp, tokenTable } from "./token-entry.ts";
 
 /** The id of our block under plugins.entries. */
 export const pluginId = "openclaw-stack";

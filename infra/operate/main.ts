@@ -15,7 +15,7 @@ const commands: { [name: string]: (args: string[]) => Promise<number> } = {
   logs: async (args) => (await import("./logs.ts")).logs(args),
   start: async (args) => (await import("./start-stop.ts")).startGateway(args),
   stop: async (args) => (await import("./start-stop.ts")).stopGateway(args),
-  token: async (args) => (await import("./token.ts")).showToken(args),
+  token: async (args) => (await import("./token.ts")).token(args),
   exports: async (args) => (await import("./exports.ts")).showExports(args),
   doctor: async (args) => (await import("./doctor.ts")).runDoctor(args),
 };

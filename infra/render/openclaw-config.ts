@@ -96,11 +96,17 @@ function renderOwnBlock(settings: Omit<CheckedSettings, "target">, refer: (key: 
   const { level: _, ...logging } = section(settings.written.logging);
   if (Object.keys(logging).length > 0) own.logging = logging;
   else delete own.logging;
+  const withSecret = (entry: { [key: string]: unknown }, key: string): { [key: string]: unknown } =>
+    settings.secrets[key] ? { ...entry, token: refer(key) } : entry;
   if (Array.isArray(own.tokens)) {
-    own.tokens = own.tokens.map((token: unknown) => {
-      const key = `token-${section(token).id}`;
-      return settings.secrets[key] ? { ...section(token), token: refer(key) } : token;
+    own.tokens = own.tokens.map(section).map((token) => {
+      const previous = token.previous ? { previous: withSecret(section(token.previous), `previousToken-${token.id}`) } : {};
+      return { ...withSecret(token, `token-${token.id}`), ...previous };
     });
+  }
+  const rotation = section(own.rotation);
+  if (rotation.previousToken) {
+    own.rotation = { ...rotation, previousToken: withSecret(section(rotation.previousToken), "previousGatewayToken") };
   }
   return Object.keys(own).length > 0 ? { plugins: { entries: { [pluginId]: { config: own } } } } : {};
 }
