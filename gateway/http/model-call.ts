@@ -1,5 +1,6 @@
 // One call of a model by any of the client APIs: check, choose the route, hand over to the layers behind, relay the answer.
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { ServerResponse } from "node:http";
+import type { FastifyInstance } from "fastify";
 import { GatewayError } from "../errors.ts";
 import { type ModelRequest, readModelRequest } from "../models/body.ts";
 import type { ClientApi } from "../models/provider.ts";
@@ -8,6 +9,7 @@ import type { ModelWork } from "../models/work.ts";
 import type { GatewayContext, Runtime } from "./context.ts";
 import { errorShapeOf } from "./error-shapes.ts";
 import { createRelay, toGatewayError } from "./relay.ts";
+import type { Visit } from "./visit.ts";
 
 export interface ModelEndpoint {
   readonly path: string;
@@ -18,48 +20,70 @@ export interface ModelEndpoint {
   readonly read?: (body: unknown, contentType: string | undefined) => ModelRequest & { readonly bytes: Buffer };
 }
 
+/** Answers one request; throws a GatewayError where nothing was answered yet. `headers` are the answer's, so far. */
+export type ModelCall = (visit: Visit, body: unknown, response: ServerResponse, headers: Record<string, string>) => void;
+
+/** By path. */
+export type ModelCalls = ReadonlyMap<string, ModelCall>;
+
+declare module "fastify" {
+  interface FastifyInstance {
+    modelCalls: Map<string, ModelCall>;
+  }
+}
+
 export function registerModelCall(server: FastifyInstance, context: GatewayContext, endpoint: ModelEndpoint): void {
+  const answer = createModelCall(context, endpoint);
+  server.modelCalls.set(endpoint.path, answer);
+  server.post(endpoint.path, { config: { scope: "operator.write" } }, (request, reply) => {
+    const headers: Record<string, string> = {};
+    for (const [name, value] of Object.entries(reply.getHeaders())) if (typeof value === "string") headers[name] = value;
+    headers["x-request-id"] = request.id;
+    answer(request, request.body, reply.raw, headers);
+    // The answer is written past fastify: bytes go from socket to socket.
+    reply.hijack();
+  });
+}
+
+function createModelCall(context: GatewayContext, { path, api, setting, read = readModelRequest }: ModelEndpoint): ModelCall {
   const { metrics } = context;
-  const { path, api, setting, read = readModelRequest } = endpoint;
   const errors = errorShapeOf(path);
-  server.post(path, { config: { scope: "operator.write" } }, (request, reply) => {
+  return (visit, body, response, headers) => {
     const begun = performance.now();
     const runtime = context.runtime();
     if (setting && !runtime.config.gateway.http.endpoints[setting].enabled)
       throw new GatewayError("endpoint_disabled", `This endpoint is turned off (gateway.http.endpoints.${setting}).`);
-    const encoding = request.headers["content-encoding"];
+    const encoding = visit.headers["content-encoding"];
     if (encoding !== undefined && encoding !== "identity")
       throw new GatewayError("unsupported_media_type", "Send the body without Content-Encoding.");
-    const asked = read(request.body, request.headers["content-type"]);
+    const asked = read(body, visit.headers["content-type"]);
     const route = chooseRoute(runtime, asked.model);
-    const fields = Object.assign(request.accessFields, {
-      provider: route.provider.id,
-      model: route.model,
-      stream: asked.stream,
-    });
-    // From here on the answer is written past fastify: bytes go from socket to socket.
-    reply.hijack();
-    const headers = answerHeaders(reply.getHeaders(), request);
+    const fields = visit.accessFields;
+    fields.provider = route.provider.id;
+    fields.model = route.model;
+    fields.stream = asked.stream;
     const { sseKeepAliveMs: keepAliveMs } = runtime.stack.http;
-    const relay = createRelay(reply.raw, { stream: asked.stream, headers, keepAliveMs, errors });
-    context.lifecycle.attach(reply.raw, relay);
+    const relay = createRelay(response, { stream: asked.stream, headers, keepAliveMs, errors });
+    context.lifecycle.attach(response, relay);
     const work: ModelWork = {
-      requestId: request.id,
-      trace: request.trace,
+      requestId: visit.id,
+      trace: visit.trace,
       api,
       body: asked.bytes,
       stream: asked.stream,
       asked: asked.model,
       route,
-      headers: request.headers,
-      callerId: request.caller?.id ?? "anonymous",
-      address: request.address,
+      headers: visit.headers,
+      callerId: visit.caller?.id ?? "anonymous",
+      address: visit.address,
       runtime,
       answerHeaders: headers,
       onRoute(answering, tries, error) {
         // Nobody was asked: a failure is nobody's, and a kept answer is of the one that gave it.
         if (tries > 0 || !error) nameRoute(headers, answering, tries);
-        Object.assign(fields, { provider: answering.provider.id, model: answering.model, tries });
+        fields.provider = answering.provider.id;
+        fields.model = answering.model;
+        fields.tries = tries;
         if (headers["x-openclaw-cache"]) fields.cache = headers["x-openclaw-cache"];
         if (error) fields.error_code = error.code;
       },
@@ -76,7 +100,7 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
       fields.error_code = failure.code;
       relay.fail(failure);
     }
-  });
+  };
 }
 
 function chooseRoute(runtime: Runtime, model: string | undefined): Route {
@@ -90,13 +114,6 @@ function chooseRoute(runtime: Runtime, model: string | undefined): Route {
       param: "model",
     },
   );
-}
-
-function answerHeaders(set: Record<string, unknown>, request: FastifyRequest): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(set)) if (typeof value === "string") headers[name] = value;
-  headers["x-request-id"] = request.id;
-  return headers;
 }
 
 /** Which upstream answers is known with its first bytes. */

@@ -7,7 +7,8 @@ import { type ErrorShape, openaiErrors } from "./error-shapes.ts";
 
 interface Options {
   readonly stream: boolean;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Of the answer; the relay adds those of its body. */
+  readonly headers: Record<string, string>;
   readonly keepAliveMs: number;
   readonly errors: ErrorShape;
 }
@@ -21,6 +22,8 @@ export interface Relay extends RestartableSink {
 
 /** An answer that is not streamed is collected up to this size, so that a cut upstream becomes a clean error. */
 const maxCollectedBytes = 1024 * 1024;
+/** A larger body is not worth a copy. */
+const maxTextBytes = 16 * 1024;
 const comment = Buffer.from(": keep-alive\n\n");
 
 export function createRelay(response: ServerResponse, options: Options): Relay {
@@ -34,12 +37,22 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
   let answered = false;
   let atEventEnd = true;
   let timer: NodeJS.Timeout | undefined;
+  let framed = false;
+  const send = (bytes: Buffer): boolean => response.write(framed ? asChunk(bytes) : bytes);
 
   function writeHead(): void {
     if (response.headersSent) return;
-    const length = contentLength === undefined || options.stream ? {} : { "content-length": String(contentLength) };
-    const live = options.stream ? { "cache-control": "no-cache, no-transform", "x-accel-buffering": "no" } : {};
-    response.writeHead(200, { ...options.headers, "content-type": contentType || "text/event-stream", ...length, ...live });
+    const { headers } = options;
+    headers["content-type"] = contentType || "text/event-stream";
+    if (options.stream) {
+      headers["cache-control"] = "no-cache, no-transform";
+      headers["x-accel-buffering"] = "no";
+      if (response.useChunkedEncodingByDefault) headers["transfer-encoding"] = "chunked";
+    } else if (contentLength !== undefined) headers["content-length"] = String(contentLength);
+    response.writeHead(200, headers);
+    // Chunks are framed here: Node makes three pieces of each.
+    framed = options.stream && response.chunkedEncoding;
+    if (framed) response.chunkedEncoding = false;
     // Without this the head waits for the first bytes of the body.
     if (options.stream) response.flushHeaders();
   }
@@ -49,7 +62,7 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
     // Comments only between events: an event that is under way must not be torn.
     if (atEventEnd && response.writableLength === 0) {
       writeHead();
-      response.write(comment);
+      send(comment);
     }
     timer?.refresh();
   }
@@ -67,7 +80,7 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
     else if (options.stream) {
       // A broken connection tells a client that the answer is not whole, whatever it makes of the event.
       const event = `${atEventEnd ? "" : "\n\n"}${options.errors.event(error)}`;
-      response.write(event, () => response.destroy());
+      response.write(framed ? asChunk(Buffer.from(event)) : event, () => response.destroy());
     } else response.destroy();
     return true;
   }
@@ -94,7 +107,7 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
         answered = true;
         timer?.refresh();
         atEventEnd = endsEvent(chunk);
-        return response.write(chunk);
+        return send(chunk);
       }
       if (response.headersSent) return response.write(chunk);
       collected.push(chunk);
@@ -114,12 +127,20 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
     end() {
       if (!settle()) return;
       if (response.headersSent) {
-        response.end();
+        if (framed) response.end("0\r\n\r\n", "latin1");
+        else response.end();
         return;
       }
       contentLength = collectedBytes;
       writeHead();
-      response.end(Buffer.concat(collected));
+      const [first = Buffer.alloc(0)] = collected;
+      const whole = collected.length > 1 ? Buffer.concat(collected, collectedBytes) : first;
+      // As text Node sends it together with the head.
+      if (whole.length <= maxTextBytes && !options.stream) response.end(whole.toString("latin1"), "latin1");
+      else if (framed) {
+        if (whole.length > 0) send(whole);
+        response.end("0\r\n\r\n", "latin1");
+      } else response.end(whole);
     },
     fail: (error) => void fail(error),
     cut(error) {
@@ -157,6 +178,19 @@ export function toGatewayError(error: unknown): GatewayError {
   return error instanceof GatewayError
     ? error
     : new GatewayError("internal", "The gateway failed at this request; its log says why.", { cause: error });
+}
+
+const chunkEnd = "\r\n";
+
+/** RFC 9112 7.1. */
+function asChunk(bytes: Buffer): Buffer {
+  const size = bytes.length.toString(16);
+  const framed = Buffer.allocUnsafe(size.length + bytes.length + 4);
+  framed.write(size, 0, "latin1");
+  framed.write(chunkEnd, size.length, "latin1");
+  framed.set(bytes, size.length + 2);
+  framed.write(chunkEnd, framed.length - 2, "latin1");
+  return framed;
 }
 
 const newline = 0x0a;

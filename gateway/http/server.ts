@@ -1,8 +1,7 @@
 // The HTTP server: body parsing, request ids, authentication by route, access log, errors; routes come from routes/.
-import { randomUUID } from "node:crypto";
-import { type ServerResponse, STATUS_CODES } from "node:http";
+import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+import Fastify, { type FastifyInstance } from "fastify";
 import { stackOf } from "../config/rules.ts";
 import type { Scope } from "../config/schema.ts";
 import type { TlsFiles } from "../config/tls-files.ts";
@@ -11,6 +10,7 @@ import { readTrace, type TraceContext } from "../observability/trace-context.ts"
 import { type Caller, requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
 import { corsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
+import { takeDirectly } from "./direct.ts";
 import { errorShapeOf } from "./error-shapes.ts";
 import { createPipelines } from "./pipelining.ts";
 import { errorHeaders, sendError, toGatewayError } from "./relay.ts";
@@ -25,6 +25,7 @@ import { registerPage } from "./routes/page.ts";
 import { registerResponses } from "./routes/responses.ts";
 import { registerUsage } from "./routes/usage.ts";
 import { secureServer, serverOptions } from "./secure-server.ts";
+import { type AccessFields, observe, requestId } from "./visit.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -42,17 +43,6 @@ declare module "fastify" {
   }
 }
 
-export interface AccessFields {
-  provider?: string;
-  model?: string;
-  stream?: boolean;
-  tries?: number;
-  cache?: string;
-  llm_tokens?: number;
-  ttft_ms?: number;
-  error_code?: string;
-}
-
 /** `operations`: only health and metrics, without tokens, for the extra port. */
 export async function createServer(
   context: GatewayContext,
@@ -65,7 +55,7 @@ export async function createServer(
     requestTimeout: http.requestTimeoutMs,
     keepAliveTimeout: http.keepAliveTimeoutMs,
     ...(tls ? { serverFactory: secureServer(tls, http) } : { http: serverOptions(http) }),
-    genReqId: requestId,
+    genReqId: ({ headers }) => requestId(headers),
     exposeHeadRoutes: true,
     return503OnClosing: false,
     frameworkErrors: (error, _request, reply) => {
@@ -84,9 +74,13 @@ export async function createServer(
   // Objects cannot be shared between requests: set in the first hook.
   server.decorateRequest("accessFields", null, []);
   server.decorateRequest("trace", null, []);
+  server.decorate("modelCalls", new Map());
 
   server.addHook("onRequest", async (request, reply) => {
-    observe(context, request, reply.raw);
+    request.accessFields = {};
+    request.trace = readTrace(request.headers, context.tracing?.sampleRatio ?? 0);
+    request.address = context.entrance.addressOf(request.headers, request.ip);
+    observe(context, request, request.routeOptions.url ?? "unknown", reply.raw);
     const { socket } = request.raw;
     reply.raw.once("close", () => pipelines.leave(socket, reply.raw));
     if (!pipelines.enter(socket, reply.raw)) {
@@ -144,55 +138,9 @@ export async function createServer(
     registerUsage(server, context);
     registerPage(server, context);
     watchConnections(server, context);
+    takeDirectly(server.server, context, server.modelCalls, pipelines);
   }
   return server;
-}
-
-function requestId(request: { headers: NodeJS.Dict<string | string[]> }): string {
-  const given = request.headers["x-request-id"];
-  return typeof given === "string" && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
-}
-
-/** Counts and logs each request once, however it ends: on `close` also streams that were taken over have ended. */
-function observe(context: GatewayContext, request: FastifyRequest, response: ServerResponse): void {
-  const begun = performance.now();
-  request.accessFields = {};
-  request.trace = readTrace(request.headers, context.tracing?.sampleRatio ?? 0);
-  request.address = context.entrance.addressOf(request.headers, request.ip);
-  context.lifecycle.enter(response);
-  response.once("close", () => {
-    context.lifecycle.leave(response);
-    const durationMs = performance.now() - begun;
-    const route = request.routeOptions.url ?? "unknown";
-    const cut = !response.writableFinished;
-    const status = cut && (!response.headersSent || request.accessFields.error_code === undefined) ? 499 : response.statusCode;
-    context.metrics.httpRequests.add(1, route, String(status));
-    context.metrics.httpDuration.observe(durationMs / 1000, route);
-    context.tracing?.request({
-      trace: request.trace,
-      requestId: request.id,
-      method: request.method,
-      route,
-      status,
-      durationMs,
-      tokenId: request.caller?.id,
-      errorType: cut && status === 499 ? "client_gone" : request.accessFields.error_code,
-    });
-    if (!stackOf(context.runtime().config).logging.accessLog) return;
-    const quiet = route === "/healthz" || route === "/readyz" || route === "/metrics" || route === "/startupz";
-    context.log.of("http")[quiet ? "debug" : "info"]("request", `${request.method} ${route} ${status}`, {
-      request_id: request.id,
-      method: request.method,
-      route,
-      status,
-      duration_ms: Math.round(durationMs * 10) / 10,
-      remote: request.address,
-      token_id: request.caller?.id,
-      trace_id: request.trace.traceId,
-      ...request.accessFields,
-      ...(cut && status === 499 ? { error_code: "client_gone" } : {}),
-    });
-  });
 }
 
 const fastifyErrors: Readonly<Record<string, () => GatewayError>> = {

@@ -204,7 +204,7 @@ test("an upstream that breaks off is an error with what came so far", async (con
   });
   const { status, body, error } = await ask(await open(context), upstream.origin);
   assert.deepEqual([status, body], [200, "half"]);
-  assert.match(error?.message ?? "", /before the answer was whole/);
+  assert.match(error?.message ?? "", /in the middle of the answer/);
 });
 
 test("headers that would end early are refused, and nothing is sent", async (context) => {
