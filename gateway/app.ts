@@ -1,8 +1,8 @@
 // createApp: the only file that knows every part. It never listens, reads the environment or ends the process.
+import { randomUUID } from "node:crypto";
 import { Server as TlsServer } from "node:tls";
 import { isDeepStrictEqual } from "node:util";
 import type { FastifyInstance } from "fastify";
-import { z } from "zod";
 import { ConfigError } from "./config/faults.ts";
 import type { Loaded } from "./config/load.ts";
 import { needsRestart } from "./config/restart.ts";
@@ -27,8 +27,7 @@ import { createLinked } from "./models/linked/linked.ts";
 import { createRouted } from "./models/routed.ts";
 import { createRouter } from "./models/router.ts";
 import { createTraced } from "./models/traced.ts";
-import { parseJson } from "./models/translate/json.ts";
-import { createUpstreams, type Upstreams } from "./models/upstreams.ts";
+import { createUpstreams } from "./models/upstreams.ts";
 import { createUsageLayer } from "./models/usage-layer.ts";
 import type { Log } from "./observability/log.ts";
 import { createMetrics, type Metrics } from "./observability/metrics.ts";
@@ -37,8 +36,6 @@ import type { Tracing } from "./observability/trace.ts";
 import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
 import { createShared, type Shared } from "./shared.ts";
 import { createMeter } from "./store/meter.ts";
-import { createRedisAllowances } from "./store/redis/allowances.ts";
-import { type Cluster, openCluster } from "./store/redis/cluster.ts";
 
 export interface App {
   readonly server: FastifyInstance;
@@ -77,40 +74,31 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   const metrics = createMetrics(version);
   const lifecycle = createLifecycle();
   const initial = loaded.config;
-  const cluster = openCluster(loaded.stack.cluster, {
-    stateDir: loaded.stateDir,
-    reveal: loaded.secrets.reveal,
-    onLost(reason) {
-      metrics.redisLost.add();
-      log.of("cluster").warn("redis_lost", `The shared Redis is away (${reason}): limits are those of this process alone`);
-    },
-  });
+  let stackNow = (): StackConfig => loaded.stack;
+  const shared =
+    deps.shared ??
+    createShared({
+      stateDir: loaded.stateDir,
+      stack: () => stackNow(),
+      reveal: loaded.secrets.reveal,
+      metrics,
+      log,
+      version,
+      leaseMs: 0,
+    });
   const upstreams = createUpstreams(loaded.stack.routing.breaker, metrics, (upstream, reason, forMs) => {
     log
       .of("models")
       .warn("upstream_left_alone", `upstream ${upstream} failed and is left alone for a while`, { error_code: reason });
-    cluster?.link.publish("breaker", JSON.stringify({ from: cluster.holder, upstream, reason, forMs }));
+    shared.tellOpening({ upstream, reason, forMs });
   });
-  if (cluster) joinCluster(cluster, upstreams, metrics, log);
-  const meter =
-    deps.meter ??
-    (cluster
-      ? createMeter(
-          createRedisAllowances({
-            link: cluster.link,
-            local: createLocalAllowances({ usedBefore: spentBefore }),
-            node: cluster.node,
-            usedBefore: spentBefore,
-          }),
-          { holder: cluster.holder, direct: false },
-        )
-      : createMeter(createLocalAllowances({ usedBefore: spentBefore }), { holder: "this", direct: true }));
-  const { usage, allowances, ...shared } =
-    deps.shared ?? createShared({ stateDir: loaded.stateDir, stack: () => runtime.stack, metrics, log, version, leaseMs: 0 });
-  const meter = createMeter(allowances, { holder: `process-${process.pid}`, direct: deps.shared === undefined });
+  shared.onOpening(({ upstream, reason, forMs }) => {
+    if (isErrorCode(reason)) upstreams.openedElsewhere(upstream, reason, forMs);
+  });
+  const meter = createMeter(shared.allowances, { holder: `${process.pid}-${randomUUID()}`, direct: shared.alone });
   const admission = createAdmission(loaded.stack, {
     metrics,
-    meter: deps.shared && meter,
+    meter: shared.alone ? undefined : meter,
     async readPage(providerId, address, timeoutMs) {
       const provider = providers.list.find(({ id }) => id === providerId);
       if (!provider?.readPage) throw new Error(`provider ${providerId} has no page of figures`);
@@ -121,6 +109,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
   let pending: readonly string[] = [];
   let providers: ProviderSet = await createProviders(loaded, undefined, version);
   let runtime = await buildRuntime(loaded, 1, undefined);
+  stackNow = () => runtime.stack;
   let queue: Promise<unknown> = Promise.resolve();
   lifecycle.onDrain(() => {
     shared.release().catch((error: unknown) => log.of("state").error("state_release_failed", messageOf(error)));
@@ -147,7 +136,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     serve: createGovernance(
       { metrics, meter },
       createUsageLayer(
-        usage,
+        shared.usage,
         createIdempotency(
           { metrics, stores: answerStores("idempotency", metrics) },
           createCache(
@@ -157,7 +146,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
         ),
       ),
     ),
-    usage,
+    usage: shared.usage,
     readiness: [shared.readiness, admission, ...(deps.readiness ?? [])],
     runtime: () => runtime,
     reloadState: () => reloadState,
@@ -356,28 +345,3 @@ function answerStores(label: string, metrics: Metrics): { memory: AnswerStore; r
   const memory = createMemoryAnswers(label, figures);
   return { memory, redis: memory };
 }
-
-const openingSchema = z.object({ from: z.string(), upstream: z.string(), reason: z.string(), forMs: z.number() });
-
-/** What one gateway learns of an upstream's failure, all of them know. */
-function joinCluster({ link, holder }: Cluster, upstreams: Upstreams, metrics: Metrics, log: Log): void {
-  metrics.redisUp.set(0);
-  link.onChange((available) => {
-    metrics.redisUp.set(available ? 1 : 0);
-    if (available) log.of("cluster").info("redis_there", "Limits, budgets and breakers are shared over Redis");
-  });
-  link.subscribe("breaker", (message) => {
-    const opening = openingSchema.safeParse(parseJson(message));
-    if (!opening.success || opening.data.from === holder) return;
-    const { upstream, reason, forMs } = opening.data;
-    if (isErrorCode(reason)) upstreams.openedElsewhere(upstream, reason, forMs);
-  });
-}
-
-const clusterReadiness = (cluster: Cluster | undefined): ReadinessPart =>
-  cluster
-    ? {
-        degraded: () => (cluster.link.available ? [] : ["redis"]),
-        detail: () => ({ cluster: { node: cluster.node, redis: cluster.link.available ? "up" : "away" } }),
-      }
-    : {};

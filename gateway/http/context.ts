@@ -54,7 +54,7 @@ export interface GatewayContext {
   readonly entrance: Entrance;
   /** The layers that a model call goes through. */
   readonly serve: Serve;
-  readonly usage: UsageReader;
+  readonly usage: Pick<UsageReader, "report">;
   /** Beside what the readiness route knows itself. */
   readonly readiness: readonly ReadinessPart[];
   runtime(): Runtime;
