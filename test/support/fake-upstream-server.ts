@@ -30,6 +30,7 @@ function answer(request: IncomingMessage, response: ServerResponse, body: Buffer
     control(path.slice("/control/".length), body, response);
     return;
   }
+  if (path === "/health") return json(response, script[0]?.healthStatus ?? 404, {});
   if (path.endsWith("/api/tags")) return json(response, 200, { models: served.map((name) => ({ name, model: name })) });
   if (/\/models(\?|$)/.test(path)) {
     const behaviour = script[0] ?? {};
@@ -56,7 +57,7 @@ function answer(request: IncomingMessage, response: ServerResponse, body: Buffer
   });
   changed();
   // Ollama streams unless it is told not to.
-  const stream = path.endsWith("/api/chat") ? parsed.stream !== false : parsed.stream === true;
+  const stream = /\/api\/(?:chat|generate)$/.test(path) ? parsed.stream !== false : parsed.stream === true;
   void perform(behaviour, stream, entry, response);
 }
 
@@ -92,6 +93,7 @@ async function perform(behaviour: Behaviour, stream: boolean, entry: LedgerEntry
     return;
   }
   if (behaviour.answer) return json(response, 200, behaviour.answer);
+  if (behaviour.recorded) return replay(behaviour, behaviour.recorded, response);
   const plain = !behaviour.thoughts && !behaviour.calls && !behaviour.splitBytes && !behaviour.finish && !behaviour.crlf;
   if (!plain || !entry.path.endsWith("/chat/completions")) return speak(behaviour, stream, entry, response);
   const words = behaviour.words ?? ["Hello", " from", " the", " fake", " model"];
@@ -117,6 +119,22 @@ async function perform(behaviour: Behaviour, stream: boolean, entry: LedgerEntry
   await streamWords(behaviour, words, usage, entry, response);
 }
 
+async function replay(behaviour: Behaviour, recorded: { type: string; text: string }, response: ServerResponse): Promise<void> {
+  response.writeHead(200, { "content-type": recorded.type, ...behaviour.headers });
+  await writeSplit(behaviour, recorded.text, response);
+  response.end();
+}
+
+async function writeSplit({ crlf, splitBytes }: Behaviour, text: string, response: ServerResponse): Promise<void> {
+  const bytes = Buffer.from(crlf ? text.replaceAll("\n", "\r\n") : text);
+  const step = splitBytes ?? bytes.length;
+  for (let at = 0; at < bytes.length; at += step) {
+    response.write(bytes.subarray(at, at + step));
+    // Each write is a packet of its own.
+    if (splitBytes) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 /** Any of the wire formats, piece by piece; a cut stream ends cleanly, without its terminator. */
 async function speak(behaviour: Behaviour, stream: boolean, entry: LedgerEntry, response: ServerResponse): Promise<void> {
   const wire = wireOf(entry.path);
@@ -130,13 +148,7 @@ async function speak(behaviour: Behaviour, stream: boolean, entry: LedgerEntry, 
   for (const [index, piece] of pieces.entries()) {
     if (behaviour.gateAt === index) await new Promise<void>((resolve) => gates.set(behaviour.gateName ?? "stream", resolve));
     if (response.destroyed) return;
-    const bytes = Buffer.from(behaviour.crlf ? piece.replaceAll("\n", "\r\n") : piece);
-    const step = behaviour.splitBytes ?? bytes.length;
-    for (let at = 0; at < bytes.length; at += step) {
-      response.write(bytes.subarray(at, at + step));
-      // Each write is a packet of its own.
-      if (behaviour.splitBytes) await new Promise((resolve) => setImmediate(resolve));
-    }
+    await writeSplit(behaviour, piece, response);
     entry.sentChunks += 1;
     if (behaviour.paceMs) await sleep(behaviour.paceMs);
   }

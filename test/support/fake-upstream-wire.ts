@@ -275,10 +275,54 @@ const chatCall = (call: Said["calls"][number]) => ({
   function: { name: call.name, arguments: JSON.stringify(call.arguments) },
 });
 
+/** https://platform.openai.com/docs/api-reference/completions */
+const completions: Wire = {
+  contentType: "text/event-stream",
+  whole: (said) => ({
+    id: "cmpl-fake",
+    object: "text_completion",
+    created: 1_700_000_000,
+    model: said.model,
+    choices: [{ text: said.words.join(""), index: 0, logprobs: null, finish_reason: chatStop[said.finish] }],
+    usage: chatUsage(said),
+  }),
+  pieces(said) {
+    const head = { id: "cmpl-fake", object: "text_completion", created: 1_700_000_000, model: said.model };
+    const chunk = (text: string, finish_reason: string | null): string =>
+      `data: ${JSON.stringify({ ...head, choices: [{ text, index: 0, logprobs: null, finish_reason }] })}\n\n`;
+    return [
+      ...said.words.map((word) => chunk(word, null)),
+      chunk("", chatStop[said.finish]),
+      `data: ${JSON.stringify({ ...head, choices: [], usage: chatUsage(said) })}\n\n`,
+      "data: [DONE]\n\n",
+    ];
+  },
+};
+
+/** https://github.com/ollama/ollama/blob/main/docs/api.md (generate a completion) */
+const generate: Wire = {
+  contentType: "application/x-ndjson",
+  whole: (said) => ({
+    model: said.model,
+    created_at: "2026-01-01T00:00:00Z",
+    response: said.words.join(""),
+    ...ollamaEnd(said),
+  }),
+  pieces(said) {
+    const head = { model: said.model, created_at: "2026-01-01T00:00:00Z" };
+    return [
+      ...said.words.map((response) => `${JSON.stringify({ ...head, response, done: false })}\n`),
+      `${JSON.stringify({ ...head, response: "", ...ollamaEnd(said) })}\n`,
+    ];
+  },
+};
+
 /** By the end of the path. */
 export function wireOf(path: string): Wire {
   if (path.endsWith("/messages")) return anthropic;
   if (path.endsWith("/responses")) return responses;
   if (path.endsWith("/api/chat")) return ollama;
+  if (path.endsWith("/api/generate")) return generate;
+  if (path.endsWith("/completions") && !path.endsWith("/chat/completions")) return completions;
   return chat;
 }

@@ -14,6 +14,8 @@ export interface Behaviour {
   splitBytes?: number;
   /** Line ends of a stream are CR LF. */
   crlf?: boolean;
+  /** This stream or JSON instead of an answer, also cut by `splitBytes` and with `crlf`. */
+  recorded?: { type: string; text: string };
   /** This JSON instead of an answer. */
   answer?: object;
   /** Between two chunks of a stream. */
@@ -32,6 +34,8 @@ export interface Behaviour {
   errorBody?: unknown;
   /** /models answers with this status. */
   modelsStatus?: number;
+  /** /health does; 404 without it. */
+  healthStatus?: number;
   hang?: "before-headers" | "after-headers" | "mid-stream";
   reset?: "before-headers" | "after-headers";
   /** A stream comes one byte at a time. */

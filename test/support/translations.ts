@@ -1,5 +1,8 @@
 // The client APIs and provider kinds as the conformance suite sees them: how to ask, and how to read what came back in plain terms.
 
+import type { ConfigInput } from "../../gateway/config/schema.ts";
+import { token } from "./gateway.ts";
+
 type Json = Record<string, unknown>;
 
 export interface Heard {
@@ -136,7 +139,10 @@ function readBlocks(blocks: Json[], stopReason: unknown, usage: Json): Heard {
       .filter((block) => block.type === "tool_use")
       .map(({ name, input }) => ({ name: text(name), arguments: input })),
     finish: messagesFinish[text(stopReason)] ?? "?",
-    usage: { input: number(usage.input_tokens) + number(usage.cache_read_input_tokens), output: number(usage.output_tokens) },
+    usage: {
+      input: number(usage.input_tokens) + number(usage.cache_read_input_tokens) + number(usage.cache_creation_input_tokens),
+      output: number(usage.output_tokens),
+    },
   };
 }
 const messages: ClientApi = {
@@ -378,3 +384,21 @@ export const kinds: Record<string, Kind> = {
     },
   },
 };
+
+/** A provider of each kind, named like it, at one fake upstream: "m" reads images, "blind" does not. */
+export function everyKind(port: number): ConfigInput {
+  const providers: NonNullable<NonNullable<ConfigInput["models"]>["providers"]> = {};
+  for (const [api, { base }] of Object.entries(kinds))
+    Object.assign(providers, {
+      [api]: {
+        api,
+        baseUrl: `http://127.0.0.1:${port}${base}`,
+        apiKey: "upstream-key",
+        models: [
+          { id: "m", input: ["text", "image"] },
+          { id: "blind", input: ["text"] },
+        ],
+      },
+    });
+  return { gateway: { auth: { token } }, models: { providers } };
+}

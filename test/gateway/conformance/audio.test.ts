@@ -39,7 +39,9 @@ for (const what of ["transcriptions", "translations"] as const) {
 test("speech: the answer's bytes and its type come back as they are", async () => {
   const body = Buffer.alloc(3000, 7).toString("latin1");
   await upstream.script([
-    { raw: `HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}` },
+    {
+      raw: `HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+    },
   ]);
   const response = await client.audio.speech.create({ model: "fake-model", input: "hi", voice: "alloy" });
   assert.equal(response.headers.get("content-type"), "audio/mpeg");
