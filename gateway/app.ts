@@ -21,6 +21,7 @@ import type { AnswerStore } from "./models/cache/answers.ts";
 import { createCache } from "./models/cache/cache.ts";
 import { createIdempotency } from "./models/cache/idempotency.ts";
 import { createMemoryAnswers } from "./models/cache/memory.ts";
+import { createSharedAnswers } from "./models/cache/shared-answers.ts";
 import { createBalancer } from "./models/candidates.ts";
 import { createHealth } from "./models/health.ts";
 import { createLinked } from "./models/linked/linked.ts";
@@ -36,6 +37,7 @@ import type { Tracing } from "./observability/trace.ts";
 import { createLifecycle, type Lifecycle } from "./process/lifecycle.ts";
 import { createShared, type Shared } from "./shared.ts";
 import { createMeter } from "./store/meter.ts";
+import type { RedisLink } from "./store/store.ts";
 
 export interface App {
   readonly server: FastifyInstance;
@@ -138,9 +140,9 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
       createUsageLayer(
         shared.usage,
         createIdempotency(
-          { metrics, stores: answerStores("idempotency", metrics) },
+          { metrics, stores: answerStores("idempotency", metrics, shared.redis) },
           createCache(
-            { metrics, stores: answerStores("cache", metrics) },
+            { metrics, stores: answerStores("cache", metrics, shared.redis) },
             tracing ? createTraced(tracing, addressOf, routed) : routed,
           ),
         ),
@@ -340,8 +342,12 @@ async function startTracing(loaded: Loaded, version: string, runtime: () => Runt
   });
 }
 
-function answerStores(label: string, metrics: Metrics): { memory: AnswerStore; redis: AnswerStore } {
+function answerStores(
+  label: string,
+  metrics: Metrics,
+  link: RedisLink | undefined,
+): { memory: AnswerStore; redis: AnswerStore } {
   const figures = { bytes: metrics.keptBytes, entries: metrics.keptEntries, evictions: metrics.evictions };
   const memory = createMemoryAnswers(label, figures);
-  return { memory, redis: memory };
+  return { memory, redis: link ? createSharedAnswers(label, link) : memory };
 }

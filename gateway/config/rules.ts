@@ -104,6 +104,10 @@ export function checkRules(config: Config): Fault[] {
       faults.push({ path: [...path, "expiresAt"], problem: "lies before notBefore", fix: "Swap the two times." });
     }
   }
+  for (const kept of ["cache", "idempotency"] as const) {
+    if (stack[kept].store === "redis" && stack.cluster?.redisUrl === undefined)
+      fault(`${stackPath}.${kept}.store`, "is redis, but no Redis is configured", 'Set cluster.redisUrl, or store: "memory".');
+  }
   return [...faults, ...checkModels(config), ...checkModelNames(config)];
 }
 

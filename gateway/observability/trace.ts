@@ -65,6 +65,7 @@ export async function createTracing(settings: TracingSettings, deps: Deps): Prom
     import("@opentelemetry/resources"),
     import("@opentelemetry/exporter-trace-otlp-http"),
   ]);
+  let closed = false;
   let toldAt = Number.NEGATIVE_INFINITY;
   const problem = (message: string): void => {
     if (performance.now() - toldAt < problemEveryMs) return;
@@ -148,6 +149,8 @@ export async function createTracing(settings: TracingSettings, deps: Deps): Prom
       );
     },
     async close(limitMs) {
+      if (closed) return;
+      closed = true;
       const limit = Promise.withResolvers<void>();
       const timer = setTimeout(limit.resolve, limitMs);
       await Promise.race([provider.shutdown().catch(failed), limit.promise]);
