@@ -1,7 +1,6 @@
 // Who is calling: bearer tokens and passwords compared in constant time, or a trusted proxy that names the user.
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import type { Priority } from "../config/admission.ts";
 import { authMode, stackOf } from "../config/rules.ts";
 import { type Config, type Scope, scopes, type TokenConfig } from "../config/schema.ts";
 import type { Secrets } from "../config/secrets.ts";
@@ -12,7 +11,6 @@ export interface Caller {
   /** The token's id: for logs and metrics. */
   readonly id: string;
   readonly scopes: ReadonlySet<Scope>;
-  readonly priority: Priority;
 }
 
 export interface Authenticator {
@@ -50,7 +48,7 @@ export function createAuthenticator(
 ): Authenticator {
   const mode = authMode(config);
   if (mode === "none") {
-    const anyone: Caller = { id: "anonymous", scopes: everything, priority: "normal" };
+    const anyone: Caller = { id: "anonymous", scopes: everything };
     return { authenticate: () => anyone, entries: [] };
   }
   if (mode === "trusted-proxy") return behindProxy(config);
@@ -90,7 +88,7 @@ function entriesOf(config: Config, secrets: Secrets): Entry[] {
   const mode = authMode(config);
   const shared = mode === "password" ? auth.password : auth.token;
   const entries: Entry[] = [];
-  const owner: Caller = { id: mode, scopes: everything, priority: "normal" };
+  const owner: Caller = { id: mode, scopes: everything };
   if (shared !== undefined) {
     const common = { caller: owner, allowed: undefined, from: 0 };
     entries.push({ ...common, digest: digest(secrets.reveal(shared)), until: always, role: "current" });
@@ -116,9 +114,9 @@ function entriesOf(config: Config, secrets: Secrets): Entry[] {
   return entries;
 }
 
-function commonOf({ id, scopes: granted, priority, allowFrom, notBefore }: TokenConfig) {
+function commonOf({ id, scopes: granted, allowFrom, notBefore }: TokenConfig) {
   return {
-    caller: { id, scopes: new Set(granted), priority },
+    caller: { id, scopes: new Set(granted) },
     allowed: allowFrom && addressList(allowFrom),
     from: notBefore ? Date.parse(notBefore) : 0,
   };
@@ -164,7 +162,7 @@ function behindProxy(config: Config): Authenticator {
       if (typeof user !== "string" || user === "") throw refuse();
       if (trustedProxy.allowUsers.length > 0 && !trustedProxy.allowUsers.includes(user))
         throw new GatewayError("missing_scope", "This user is not let in.");
-      return { id: "proxy-user", scopes: everything, priority: "normal" };
+      return { id: "proxy-user", scopes: everything };
     },
   };
 }
