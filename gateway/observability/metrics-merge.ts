@@ -21,7 +21,6 @@ export const addedGauges: ReadonlySet<string> = new Set([
 export const lowestGauges: ReadonlySet<string> = new Set([
   "openclaw_config_valid",
   "openclaw_upstream_up",
-  "openclaw_redis_up",
   "openclaw_budget_left",
 ]);
 /** Gauges that say something of one process. */

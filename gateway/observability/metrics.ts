@@ -12,6 +12,7 @@ export function createMetrics(version: string) {
   const { counter, gauge, histogram } = registry;
   const metrics = {
     registry,
+    ...sharedMetrics(registry),
     connections: counter("openclaw_gateway_connections_total", "Connections that clients opened"),
     connectionsActive: gauge("openclaw_gateway_connections_active", "Connections of clients that are open"),
     connectionsFailed: counter(
@@ -39,10 +40,6 @@ export function createMetrics(version: string) {
     ),
     llmTokensEstimated: counter("openclaw_llm_tokens_estimated_total", "Of these, the estimated ones", ["provider", "model"]),
     llmCost: counter("openclaw_llm_cost_total", "Cost by the prices in the config, in their currency", ["provider", "model"]),
-    usageRecords: counter("openclaw_usage_records_total", "Records of usage, by what became of them", ["result"]),
-    stateOwner: gauge("openclaw_state_owner", "1 while this process is the writer of the state folder"),
-    redisUp: gauge("openclaw_redis_up", "1 while the shared Redis answers"),
-    redisLost: counter("openclaw_redis_lost_total", "Times that the shared Redis was lost"),
     llmLatency: histogram("openclaw_llm_latency_seconds", "Whole calls of models", seconds, ["provider", "model"]),
     modelCallDuration: histogram("openclaw_model_call_duration_seconds", "Whole calls of models, by provider", seconds, [
       "provider",
@@ -147,6 +144,16 @@ export function createMetrics(version: string) {
   return metrics;
 }
 
+/** Of what there is once for all processes. */
+function sharedMetrics({ counter, gauge }: ReturnType<typeof createRegistry>) {
+  return {
+    usageRecords: counter("openclaw_usage_records_total", "Records of usage, by what became of them", ["result"]),
+    stateOwner: gauge("openclaw_state_owner", "1 while this process is the writer of the state folder"),
+    redisUp: gauge("openclaw_redis_up", "1 while the shared Redis answers"),
+    redisLost: counter("openclaw_redis_lost_total", "Times that the shared Redis was lost"),
+  };
+}
+
 /** What the primary of several workers knows itself. */
 export function createPrimaryMetrics() {
   const registry = createRegistry();
@@ -154,6 +161,7 @@ export function createPrimaryMetrics() {
   processMetrics(gauge);
   return {
     registry,
+    ...sharedMetrics(registry),
     workers: gauge("openclaw_workers", "Processes that serve requests, by state", ["state"]),
     workerCrashes: counter("openclaw_worker_crashes_total", "Workers that ended unasked and were replaced"),
   };

@@ -2,9 +2,10 @@
 import { closeSync } from "node:fs";
 import type { Loaded } from "../config/load.ts";
 import { listenHost } from "../config/rules.ts";
-import { exitCodes } from "../errors.ts";
+import { exitCodes, messageOf } from "../errors.ts";
 import type { Log } from "../observability/log.ts";
 import { createPrimaryMetrics } from "../observability/metrics.ts";
+import { createShared } from "../shared.ts";
 import type { GatewayOptions } from "./gateway.ts";
 import { ListenProblem, problemAt } from "./listen.ts";
 import { trimAfterStart } from "./memory.ts";
@@ -12,12 +13,14 @@ import { shareConfig } from "./primary-config.ts";
 import { onStop } from "./signals.ts";
 import { type Listener, openListener } from "./supervisor-listener.ts";
 import { createHub } from "./worker-link.ts";
-import { drainNote, initCall, type ReloadReport, stateNote } from "./worker-messages.ts";
+import { drainNote, initCall, type ReloadReport, stateNote, type WorkersState } from "./worker-messages.ts";
 import { collectMetrics } from "./worker-metrics.ts";
+import { leaseMs, serveShared } from "./worker-shared.ts";
 import { runWorkers } from "./workers.ts";
 
 /** Beside the drain's own times: for the last words of what was cut, and the ends of the processes. */
 const endMs = 3000;
+const stateMs = 1000;
 
 export async function runPrimary(count: number, loaded: Loaded, options: GatewayOptions, log: Log): Promise<number> {
   const hub = createHub();
@@ -34,6 +37,17 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
   }
   const metrics = createPrimaryMetrics();
   collectMetrics(hub, metrics.registry);
+  const shared = createShared({
+    stateDir: loaded.stateDir,
+    stack: () => config.current().stack,
+    reveal: loaded.secrets.reveal,
+    metrics,
+    log,
+    version: options.version,
+    leaseMs,
+  });
+  serveShared(hub, shared);
+  process.once("exit", () => shared.rescue());
   let firstRound = true;
   hub.answer(initCall, (_, worker) => ({
     index: worker,
@@ -41,19 +55,25 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
     servesOperations: worker === 0,
     waitForPort: link !== undefined || !firstRound,
   }));
+  /** Also from time to time: what the readiness of the primary's own parts says may change at any moment. */
+  function tellState(state: WorkersState): void {
+    const { degraded, detail } = shared.readiness;
+    hub.tell(stateNote, { ...state, degraded: [...(degraded?.() ?? [])], detail: { ...detail?.() } });
+  }
   const workers = runWorkers({
     count,
     descriptor: socket.descriptor,
     log,
     hub,
     onChange(state) {
-      hub.tell(stateNote, state);
+      tellState(state);
       for (const name of ["starting", "ready", "waiting"] as const)
         metrics.workers.set(state.workers.filter((worker) => worker.state === name).length, name);
     },
     onCrash: () => metrics.workerCrashes.add(),
     onReady: (worker) => config.catchUp(worker),
   });
+  setInterval(() => tellState(workers.state()), stateMs).unref();
   let stopping = false;
   const stopped = onStop(
     () => {
@@ -61,6 +81,8 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
       config.close();
       link?.draining();
       workers.stopping();
+      // The next gateway may be the writer from now on; what the workers' last requests used is left for it.
+      shared.release().catch((error: unknown) => log.of("state").error("state_release_failed", messageOf(error)));
     },
     () => workers.killAll(),
   );
@@ -70,6 +92,7 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
     return failed;
   }
   firstRound = false;
+  shared.begin();
   if (!stopping) {
     config.follow();
     log.info("gateway_ready", `The gateway listens on ${listenHost(loaded.config)}:${socket.port} with ${count} workers`, {
@@ -91,6 +114,7 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
   // With the last descriptor gone the kernel refuses connections, instead of queueing them for nobody.
   setTimeout(() => socket.close(), handOver ? 0 : delayMs);
   await workers.gone(delayMs + timeoutMs + endMs);
+  await shared.finish();
   log.info("gateway_stopped", "The gateway has stopped");
   process.exit(exitCodes.ok);
 }

@@ -58,6 +58,9 @@ export const secretsCall = defineCall("worker.secrets", z.object({}), z.object({
 export const drainNote = defineNote("worker.drain", z.object({ signal: z.string(), handOver: z.boolean() }));
 
 const stateSchema = z.object({
+  /** What the primary has to say in readiness. */
+  degraded: z.array(z.string()).readonly(),
+  detail: z.record(z.string(), z.unknown()),
   workers: z.array(
     z.object({
       index: z.int(),
@@ -68,6 +71,7 @@ const stateSchema = z.object({
     }),
   ),
 });
-export type WorkersState = z.output<typeof stateSchema>;
+export type GatewayState = z.output<typeof stateSchema>;
+export type WorkersState = Pick<GatewayState, "workers">;
 
 export const stateNote = defineNote("workers.state", stateSchema);

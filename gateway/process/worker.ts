@@ -14,40 +14,46 @@ import { linkToPrimary } from "./worker-carriers.ts";
 import {
   configCall,
   drainNote,
+  type GatewayState,
   initCall,
   type ReloadReport,
   readyNote,
   secretsCall,
   stateNote,
-  type WorkersState,
 } from "./worker-messages.ts";
 import { shareMetrics } from "./worker-metrics.ts";
+import { sharedOverLink } from "./worker-shared.ts";
 
 /** Where the primary put the listening socket. */
 export const socketDescriptor = 3;
+const initMs = 30_000;
 
 export async function runWorker(options: GatewayOptions, log: Log): Promise<number> {
   const link = linkToPrimary();
-  const { index, read, servesOperations, waitForPort } = await link.call(initCall, {}, 30_000);
+  const begin = await link.call(initCall, {}, initMs).catch(() => undefined);
+  // A primary that is gone needs no worker.
+  if (!begin) return exitCodes.internal;
+  const { index, read, servesOperations, waitForPort } = begin;
   const loaded = await loadConfig({ ...options, read });
   configureLog(log, loaded);
-  let others: WorkersState = { workers: [] };
+  let gateway: GatewayState = { workers: [], degraded: [], detail: {} };
   const app = await createApp(loaded, {
     log,
     version: options.version,
     operations: servesOperations,
     allFigures: (own) => shareMetrics(link, own),
+    shared: sharedOverLink(link, loaded, log),
     readiness: [
       {
-        degraded: () => (others.workers.some(({ state }) => state !== "ready") ? ["workers"] : []),
-        detail: () => ({ worker: index, workers: others.workers }),
+        degraded: () => [...(gateway.workers.some(({ state }) => state !== "ready") ? ["workers"] : []), ...gateway.degraded],
+        detail: () => ({ ...gateway.detail, worker: index, workers: gateway.workers }),
       },
     ],
   });
   process.once("exit", () => app.rescue());
   const connections = trackConnections(app.server.server);
   link.on(stateNote, (state) => {
-    others = state;
+    gateway = state;
   });
   link.answer(secretsCall, async () => {
     await app.reloadSecrets();
