@@ -146,8 +146,13 @@ async function listServed(
   const { status, body } = await get(connections, { origin, path, method: "GET", headers }, id, timeoutMs);
   if (status === 401 || status === 403)
     throw new GatewayError("upstream_auth", `provider ${id} refused the gateway's key (${status})`);
-  // A server without this path answers all the same: it is up, and only its list is not known.
-  if (status === 404 || status === 405) return [];
+  if (status === 404 || status === 405) {
+    // A server without this path answers all the same: it is up, and only its list is not known. One like vLLM's engine
+    // says at /health whether it can work: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
+    const health = await get(connections, { origin, path: "/health", method: "GET", headers }, id, timeoutMs);
+    if (health.status < 500) return [];
+    throw new GatewayError("upstream_failed", `provider ${id} says at /health that it cannot work (${health.status})`);
+  }
   if (status >= 400) throw new GatewayError("upstream_failed", `provider ${id} answered ${status} to a list of its models`);
   try {
     return read(JSON.parse(body.toString("utf8")));
@@ -162,33 +167,42 @@ function get(connections: Connections, request: UpstreamRequest, id: string, tim
     let size = 0;
     let status = 0;
     let controller: AnswerController | undefined;
+    let drop: (() => void) | undefined;
     const fail = (error: GatewayError): void => {
       clearTimeout(timer);
       reject(error);
-      controller?.abort(error);
+      if (controller) controller.abort(error);
+      else drop?.();
     };
     const timer = setTimeout(
       () => fail(new GatewayError("upstream_timeout", `provider ${id} did not answer within ${timeoutMs} ms`)),
       timeoutMs,
     );
-    connections.dispatch(request, {
-      onRequestStart(current) {
-        controller = current;
+    // Over a connection of its own: one that was kept and is gone by now says nothing of the provider.
+    connections.dispatch(
+      { ...request, reset: true },
+      {
+        onConnecting(give) {
+          drop = give;
+        },
+        onRequestStart(current) {
+          controller = current;
+        },
+        onResponseStart(_, code) {
+          status = code;
+        },
+        onResponseData(_, chunk) {
+          size += chunk.length;
+          if (size > maxListBytes) fail(new GatewayError("upstream_malformed", `provider ${id} sent an endless answer`));
+          else chunks.push(chunk);
+        },
+        onResponseEnd() {
+          clearTimeout(timer);
+          resolve({ status, body: Buffer.concat(chunks) });
+        },
+        onResponseError: (_, error) =>
+          fail(new GatewayError("upstream_unreachable", `provider ${id} cannot be reached`, { cause: error })),
       },
-      onResponseStart(_, code) {
-        status = code;
-      },
-      onResponseData(_, chunk) {
-        size += chunk.length;
-        if (size > maxListBytes) fail(new GatewayError("upstream_malformed", `provider ${id} sent an endless answer`));
-        else chunks.push(chunk);
-      },
-      onResponseEnd() {
-        clearTimeout(timer);
-        resolve({ status, body: Buffer.concat(chunks) });
-      },
-      onResponseError: (_, error) =>
-        fail(new GatewayError("upstream_unreachable", `provider ${id} cannot be reached`, { cause: error })),
-    });
+    );
   });
 }
