@@ -1,6 +1,6 @@
 // How many tokens a call took: as the upstream said, else estimated from what it delivered, by a rule that learns from the answers that do say.
 import type { ClientApi, ModelCall, Provider } from "./provider.ts";
-import { countTokens, textRead, textWritten } from "./token-count.ts";
+import { countTokens, textRead, textWritten, writes } from "./token-count.ts";
 import type { Usage } from "./usage.ts";
 
 export interface Metered {
@@ -29,6 +29,8 @@ const learned = new WeakMap<Provider, Map<string, Learned>>();
 
 /** An answer beyond this is counted as it comes, and not kept. */
 const keptBytes = 16 * 1024;
+/** A longer answer that does not stream is counted by this much of it. */
+const wholeBytes = 256 * 1024;
 /** Longer requests are counted by this much of them. */
 const readBytes = 256 * 1024;
 /** Every answer teaches at first, then one of so many. */
@@ -49,10 +51,13 @@ export function createMetering(provider: Provider, call: ModelCall): Metering {
   let bytes = 0;
   let tokens = 0;
   let delivered = false;
+  /** Of an answer that does not stream, beyond what is kept. */
+  let unseen = 0;
 
   /** All that is kept; of a stream only whole lines, where `rest` allows to keep the last one. */
   function count(rest: boolean): void {
     let kept = Buffer.concat(chunks);
+    const share = 1 + unseen / Math.max(1, bytes);
     chunks = [];
     bytes = 0;
     if (rest) {
@@ -61,12 +66,16 @@ export function createMetering(provider: Provider, call: ModelCall): Metering {
       bytes = kept.length - end;
       kept = kept.subarray(0, end);
     }
-    tokens += countTokens(textWritten(api, stream, kept.toString("utf8")));
+    tokens += Math.round(share * countTokens(textWritten(api, stream, kept.toString("utf8"))));
   }
 
   return {
     push(chunk) {
       delivered = true;
+      if (!stream && bytes > wholeBytes) {
+        unseen += chunk.length;
+        return;
+      }
       chunks.push(chunk);
       bytes += chunk.length;
       if (stream && bytes > keptBytes) count(true);
@@ -76,7 +85,8 @@ export function createMetering(provider: Provider, call: ModelCall): Metering {
       if (!delivered || api === "count-tokens") return undefined;
       if (uncounted.includes(api)) return reported && { usage: reported, estimated: !whole };
       const model = modelOf(provider, call.model);
-      if (whole && reported) {
+      // Nothing written is said, too, where another API leaves out its counts and this one must name them.
+      if (whole && reported && (reported.output > 0 || !writes(api))) {
         model.answers += 1;
         if (model.answers <= firstAnswers || model.answers % oneOf === 0) {
           count(false);

@@ -21,6 +21,9 @@ export function textWritten(api: ClientApi, stream: boolean, json: string): stri
   return keys ? textsOf(json, keys) : "";
 }
 
+/** Whether a model writes text in answers of this API. */
+export const writes = (api: ClientApi): boolean => written[api] !== undefined;
+
 export const textRead = (json: string): string => textsOf(json, read);
 
 function textsOf(json: string, keys: RegExp): string {
