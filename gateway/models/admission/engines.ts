@@ -38,6 +38,8 @@ interface Seen {
 }
 
 const staleAfter = 3;
+/** A busy engine may need longer than the pause between two looks. */
+const leastTimeoutMs = 2000;
 
 export function createEngine({ clock, pollMs, read, active, onLook }: Options): Engine {
   let seen = new Map<string, Seen>();
@@ -75,7 +77,7 @@ export function createEngine({ clock, pollMs, read, active, onLook }: Options): 
   async function look(): Promise<void> {
     const reader = createEngineReader();
     try {
-      reader.push(await read(pollMs));
+      reader.push(await read(Math.max(pollMs, leastTimeoutMs)));
       if (closed) return;
       const loads = reader.end();
       if (loads.size > 0) take(loads);
