@@ -1,5 +1,6 @@
 /** What no single field can see: settings that contradict each other, and secrets in the wrong place. Works on what was written, right or wrong. */
 import { type Fault, nearest } from "./settings-faults.ts";
+import { referenceFaults } from "./settings-references.ts";
 
 export interface Written {
   sections: { [section: string]: unknown };
@@ -9,7 +10,9 @@ export interface Written {
 }
 
 export function crossChecks(written: Written): Fault[] {
-  return [checkTarget, checkProviders, checkSecretKeys, checkAuth, checkDefaultModel].flatMap((check) => check(written));
+  return [checkTarget, checkProviders, checkSecretKeys, checkAuth, checkDefaultModel, checkReferences].flatMap((check) =>
+    check(written),
+  );
 }
 
 function checkTarget({ sections, targets }: Written): Fault[] {
@@ -86,6 +89,8 @@ function checkSecretKeys({ sections, secretKeys }: Written): Fault[] {
   }
   return faults;
 }
+
+const checkReferences = ({ sections, secretKeys }: Written): Fault[] => referenceFaults(sections, secretKeys);
 
 function checkAuth({ sections }: Written): Fault[] {
   const gateway = section(sections.gateway);

@@ -1,6 +1,7 @@
 /** `npm run token -- create | list | rotate | revoke`: entries in the stack file, values among its secrets, put in force at once. */
 import { randomInt } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isMap, isSeq } from "yaml";
 import {
   describeToken,
@@ -170,7 +171,7 @@ async function setSecret(workplace: Workplace, key: string, value: string): Prom
 
 /** Puts it in force where the gateway runs on this machine; elsewhere a deployment is its owner's decision. */
 async function apply(workplace: Workplace, wanted: boolean, what: string): Promise<void> {
-  const deployed = workplace.checkpoint !== undefined && existsSync(workplace.checkpoint);
+  const deployed = existsSync(join(workplace.places.config, "openclaw.json"));
   if (!wanted || !deployed || !isDeployedHere(workplace)) {
     console.error(`${what}; \`npm run up\` puts it in force.`);
     return;

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { pluginId, stackSchema } from "../../gateway/config/schema.ts";
 import type { CheckedSettings } from "../settings.ts";
+import { replaceReferences } from "../settings-references.ts";
 
 export interface RenderedConfig {
   /** Fits the gateway's config schema. */
@@ -41,9 +42,10 @@ export function renderOpenclawConfig(settings: Omit<CheckedSettings, "target">, 
     ...(settings.logging.level ? { logging: { level: settings.logging.level } } : {}),
     ...renderOwnBlock(settings, refer),
   };
+  const referred = section(replaceReferences(config, refer));
   // Last, because rendering the rest is what fills it.
   const secrets = Object.keys(secretProviders).length > 0 ? { secrets: { providers: secretProviders } } : {};
-  return { config: { ...config, ...secrets }, secretFiles };
+  return { config: { ...referred, ...secrets }, secretFiles };
 }
 
 function renderAuth(settings: Omit<CheckedSettings, "target">, refer: (key: string) => object): object {

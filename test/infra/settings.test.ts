@@ -37,6 +37,23 @@ const cases: { [name: string]: { [key: string]: unknown } } = {
     models: { providers: { vllm: { ...provider, apiKey: { source: "env", provider: "default", id: "X" } } } },
     "!apiKey-vllm": secretValue,
   },
+  "reference to a secret that is not there": {
+    ...valid,
+    cluster: { redisUrl: { source: "file", provider: "stack", id: "redis" } },
+  },
+  "secret that nothing refers to": { ...valid, "!secret-redis": secretValue },
+  "secret in clear in its own setting": {
+    ...valid,
+    cluster: { redisUrl: { source: "file", provider: "stack", id: "redis" } },
+    "secret-redis": secretValue,
+  },
+  "password of Redis in clear": { ...valid, cluster: { redisUrl: `redis://:${secretValue}@127.0.0.1:6379` } },
+  "key of a client certificate in clear": {
+    models: { providers: { vllm: { ...provider, request: { tls: { key: secretValue } } } } },
+  },
+  "key in a header in clear": {
+    models: { providers: { vllm: { ...provider, headers: { Authorization: `Bearer ${secretValue}` } } } },
+  },
   "key with a line break": { models: { providers: { vllm: provider } }, "!apiKey-vllm": `${secretValue}\n` },
   "empty key": { models: { providers: { vllm: provider } }, "!apiKey-vllm": "" },
   "short token": { ...valid, "!gatewayToken": "short" },
