@@ -1,5 +1,5 @@
 // Who is calling: bearer tokens and passwords compared in constant time, or a trusted proxy that names the user.
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash as hashOnce, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { authMode, stackOf } from "../config/rules.ts";
 import { type Config, type Scope, scopes, type TokenConfig } from "../config/schema.ts";
@@ -139,7 +139,7 @@ export function requireScope(caller: Caller, scope: Scope): void {
 }
 
 /** Digests have one length, which the comparison needs, and keep the tokens themselves out of its sight. */
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+const digest = (text: string): Buffer => hashOnce("sha256", text, "buffer");
 
 function bearer(headers: IncomingHttpHeaders): string | undefined {
   const { authorization } = headers;

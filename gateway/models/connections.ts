@@ -87,14 +87,22 @@ function createPool(origin: string, dial: Dial) {
   function connect(call: Waiting): void {
     open += 1;
     let over = false;
-    const giveUp = dial(target, (error, socket) => {
+    let receive = (_: Buffer): void => {
+      early = true;
+    };
+    let early = false;
+    const giveUp = dial({ ...target, read: (bytes) => receive(bytes) }, (error, socket) => {
       if (over) {
         socket?.destroy();
         return;
       }
       over = true;
       if (socket) {
-        place(createConnection(socket, owner), call);
+        const connection = createConnection(socket, owner);
+        receive = connection.receive;
+        // Nobody asked for anything yet.
+        if (early) connection.destroy();
+        place(connection, call);
         return;
       }
       left();

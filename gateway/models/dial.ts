@@ -13,6 +13,11 @@ export interface DialTarget {
   readonly port: number;
   /** TLS. */
   readonly secure: boolean;
+  /**
+   * Gets the bytes that come, where the socket can read into a buffer of its caller's: they are gone when it returns.
+   * Other sockets have their `data` event.
+   */
+  readonly read?: (bytes: Buffer) => void;
 }
 
 /** Calls back once, with a socket that is ready for HTTP or an error; what is returned gives the attempt up without a call. */
@@ -25,6 +30,9 @@ interface DialOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly resolve?: Resolve;
 }
+
+/** One for all sockets: Node would make 64 KB for each read, and give most of it back. */
+const received = Buffer.alloc(64 * 1024);
 
 export function createDial({ transport = {}, connectMs, secret, env, resolve }: DialOptions): Dial {
   const reach = reachOf(transport.allowPrivateNetwork);
@@ -96,7 +104,15 @@ export function createDial({ transport = {}, connectMs, secret, env, resolve }: 
         });
       } else if (secure) useTls(undefined);
       else {
-        const made = connectTcp({ host: hostname, port, lookup });
+        const { read } = target;
+        const onread = read && {
+          buffer: received,
+          callback(size: number): boolean {
+            read(received.subarray(0, size));
+            return true;
+          },
+        };
+        const made = connectTcp({ host: hostname, port, lookup, ...(onread ? { onread } : {}) });
         socket = made;
         made.once("error", fail).once("connect", () => ready(made));
       }

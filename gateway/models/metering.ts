@@ -36,6 +36,8 @@ const readBytes = 256 * 1024;
 /** Every answer teaches at first, then one of so many. */
 const firstAnswers = 32;
 const oneOf = 8;
+/** Larger ones teach at first only: reading them costs more than all else that a call does. */
+const taughtBytes = 8 * 1024;
 const forgetting = 0.99;
 /** Until answers have said more, the rule alone has this weight, in tokens. */
 const prior = 20;
@@ -88,7 +90,7 @@ export function createMetering(provider: Provider, call: ModelCall): Metering {
       // Nothing written is said, too, where another API leaves out its counts and this one must name them.
       if (whole && reported && (reported.output > 0 || !writes(api))) {
         model.answers += 1;
-        if (model.answers <= firstAnswers || model.answers % oneOf === 0) {
+        if (model.answers <= firstAnswers || (model.answers % oneOf === 0 && bytes + unseen <= taughtBytes)) {
           count(false);
           learn(model, call.body, tokens, reported);
         }
@@ -125,6 +127,7 @@ function learn(model: Learned, body: Buffer, counted: number, { input, output }:
     model.counted = model.counted * forgetting + counted;
     model.reported = model.reported * forgetting + output;
   }
+  if (body.length > taughtBytes && model.answers > firstAnswers) return;
   if (body.length > readBytes) return;
   const countedIn = tokensRead(body);
   if (!isPlausible(input, countedIn)) return;

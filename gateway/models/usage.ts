@@ -33,13 +33,15 @@ export function createTail(headBytes = 0) {
 
 /** What the upstream reported last; undefined when it reported nothing. */
 export function readUsage(tail: string): Usage | undefined {
-  const input = last(tail, /"(?:prompt|input)_tokens":\s*(\d+)/g);
-  const output = last(tail, /"(?:completion|output)_tokens":\s*(\d+)/g);
+  if (!tail.includes('_tokens"')) return undefined;
+  const input = last(tail, ['"prompt_tokens"', '"input_tokens"']);
+  const output = last(tail, ['"completion_tokens"', '"output_tokens"']);
   if (input === undefined && output === undefined) return undefined;
+  const ofCache = tail.includes('"cache');
   // Anthropic counts what came from its cache, and what went into it, beside the input; OpenAI counts it as a part of it.
-  const beside = last(tail, /"cache_read_input_tokens":\s*(\d+)/g);
-  const cacheWrite = last(tail, /"cache_creation_input_tokens":\s*(\d+)/g) ?? 0;
-  const cachedInput = beside ?? last(tail, /"cached_tokens":\s*(\d+)/g) ?? 0;
+  const beside = ofCache ? last(tail, ['"cache_read_input_tokens"']) : undefined;
+  const cacheWrite = (ofCache ? last(tail, ['"cache_creation_input_tokens"']) : undefined) ?? 0;
+  const cachedInput = beside ?? (ofCache ? last(tail, ['"cached_tokens"']) : undefined) ?? 0;
   return {
     input: (input ?? 0) + (beside ?? 0) + cacheWrite,
     output: output ?? 0,
@@ -48,8 +50,27 @@ export function readUsage(tail: string): Usage | undefined {
   };
 }
 
-function last(text: string, pattern: RegExp): number | undefined {
+/** The number after the last of these names that has one. */
+function last(text: string, names: readonly string[]): number | undefined {
   let value: number | undefined;
-  for (const match of text.matchAll(pattern)) value = Number(match[1]);
+  let found = -1;
+  for (const name of names) {
+    for (let at = text.indexOf(name); at !== -1; at = text.indexOf(name, at + 1)) {
+      if (at < found) continue;
+      const number = numberAfter(text, at + name.length);
+      if (number === undefined) continue;
+      value = number;
+      found = at;
+    }
+  }
   return value;
+}
+
+function numberAfter(text: string, from: number): number | undefined {
+  if (text[from] !== ":") return undefined;
+  let at = from + 1;
+  while (/\s/.test(text[at] ?? "")) at += 1;
+  const start = at;
+  for (let code = text.charCodeAt(at); code >= 0x30 && code <= 0x39; code = text.charCodeAt(at)) at += 1;
+  return at > start ? Number(text.slice(start, at)) : undefined;
 }

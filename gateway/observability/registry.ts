@@ -103,21 +103,47 @@ export function createRegistry(): Registry {
   };
 }
 
+interface Made<Entry> {
+  readonly key: string;
+  readonly entry: Entry;
+}
+
+/** By one label after the other: looking a set up makes no text, which each request would do a dozen times. */
+interface Node<Entry> {
+  readonly next: Map<string, Node<Entry>>;
+  made: Made<Entry> | undefined;
+}
+
 function createSeries<Entry>(labels: readonly string[], make: () => Entry) {
-  const entries = new Map<string, { key: string; entry: Entry }>();
+  const all: Made<Entry>[] = [];
+  const createNode = (): Node<Entry> => ({ next: new Map(), made: undefined });
+  const root = createNode();
+
+  function add(values: readonly string[]): Entry {
+    if (all.length >= maxSeries && !values.every((value) => value === "other")) return of(labels.map(() => "other"));
+    const pairs = labels.map((label, index) => `${label}="${escapeLabel(values[index] ?? "")}"`);
+    const made = { key: pairs.length > 0 ? `{${pairs.join(",")}}` : "", entry: make() };
+    let node = root;
+    for (const value of values) {
+      const next = node.next.get(value) ?? createNode();
+      node.next.set(value, next);
+      node = next;
+    }
+    node.made = made;
+    all.push(made);
+    return made.entry;
+  }
+
+  function of(values: readonly string[]): Entry {
+    let node: Node<Entry> | undefined = root;
+    for (let index = 0; index < values.length && node; index += 1) node = node.next.get(values[index] ?? "");
+    return node?.made?.entry ?? add(values);
+  }
+
   return {
-    of(values: readonly string[]): Entry {
-      const at = values.length === 1 ? (values[0] ?? "") : values.join("\0");
-      const found = entries.get(at);
-      if (found) return found.entry;
-      if (entries.size >= maxSeries && !values.every((value) => value === "other")) return this.of(labels.map(() => "other"));
-      const pairs = labels.map((label, index) => `${label}="${escapeLabel(values[index] ?? "")}"`);
-      const made = { key: pairs.length > 0 ? `{${pairs.join(",")}}` : "", entry: make() };
-      entries.set(at, made);
-      return made.entry;
-    },
+    of,
     *map(line: (key: string, entry: Entry) => string): Generator<string> {
-      for (const { key, entry } of entries.values()) yield line(key, entry);
+      for (const { key, entry } of all) yield line(key, entry);
     },
   };
 }

@@ -29,6 +29,8 @@ export interface Connection {
   send(request: UpstreamRequest, handler: AnswerHandler): void;
   /** Milliseconds of performance.now(), as of when it must not be used any more; 0 when it is closed. */
   readonly usableUntil: number;
+  /** Bytes that came, where the socket does not tell them by its event. */
+  receive(bytes: Buffer): void;
   destroy(): void;
 }
 
@@ -103,14 +105,16 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
     failed?.onResponseError(controller, error);
   }
 
-  socket.on("data", (bytes: Buffer) => {
+  function receive(bytes: Buffer): void {
     heard = true;
     try {
       parser.push(bytes);
     } catch (error) {
       fail(error instanceof Error ? error : new Error(String(error)));
     }
-  });
+  }
+  // It also makes the socket read.
+  socket.on("data", receive);
   socket.on("error", (error) => {
     failure = error;
   });
@@ -131,8 +135,11 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
       next.onRequestStart(controller);
       // Given up in the meantime.
       if (handler !== next) return;
-      parser.expect();
+      handler = undefined;
+      if (socket.destroyed) throw closedEarly();
       const { head, body } = requestBytes(request);
+      handler = next;
+      parser.expect();
       if (body === undefined) {
         socket.write(head);
         return;
@@ -145,6 +152,7 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
     get usableUntil() {
       return usableUntil;
     },
+    receive,
     destroy,
   };
   return connection;

@@ -25,9 +25,7 @@ export function requestBytes({ origin, path, method, headers, body, reset }: Ups
   for (const key in headers) {
     const given = headers[key];
     if (given === undefined) continue;
-    if (!name.test(key)) throw invalid("the name of a header");
-    if (!value.test(given)) throw invalid(`the header ${key}`);
-    text += `${key}: ${given}\r\n`;
+    text += lineOf(key, given);
   }
   const length = body?.length ?? 0;
   text += body ? `content-length: ${length}\r\n\r\n` : "\r\n";
@@ -36,6 +34,21 @@ export function requestBytes({ origin, path, method, headers, body, reset }: Ups
   all.write(text, 0, "latin1");
   all.set(body, text.length);
   return { head: all };
+}
+
+/** By name: most headers of a provider are always the same, and were looked at before. */
+const lines = new Map<string, { readonly given: string; readonly line: string }>();
+const maxLines = 256;
+
+function lineOf(key: string, given: string): string {
+  const known = lines.get(key);
+  if (known?.given === given) return known.line;
+  if (!name.test(key)) throw invalid("the name of a header");
+  if (!value.test(given)) throw invalid(`the header ${key}`);
+  const line = `${key}: ${given}\r\n`;
+  if (lines.size >= maxLines) lines.clear();
+  lines.set(key, { given, line });
+  return line;
 }
 
 const hosts = new Map<string, string>();
