@@ -10,6 +10,8 @@ type Limits = StackConfig["http"];
 export const serverOptions = ({ headersTimeoutMs }: Limits): ServerOptions => ({
   headersTimeout: headersTimeoutMs,
   connectionsCheckingInterval: 1000,
+  // Refused by the server itself, in the shape of its errors.
+  requireHostHeader: false,
 });
 
 /** HTTP/1.1 over TLS 1.2 and newer. With authorities, callers without a certificate of theirs are refused in the handshake. */

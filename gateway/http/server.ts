@@ -1,5 +1,5 @@
 // The HTTP server: body parsing, request ids, authentication by route, access log, errors; routes come from routes/.
-import { STATUS_CODES } from "node:http";
+import { ServerResponse, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import Fastify, { type FastifyInstance } from "fastify";
 import { stackOf } from "../config/rules.ts";
@@ -58,14 +58,16 @@ export async function createServer(
     genReqId: ({ headers }) => requestId(headers),
     exposeHeadRoutes: true,
     return503OnClosing: false,
-    frameworkErrors: (error, _request, reply) => {
+    frameworkErrors: (error, request, reply) => {
       reply.hijack();
-      sendError(reply.raw, fromFastify(error));
+      sendError(reply.raw, fromFastify(error), {}, errorShapeOf(request.raw.url ?? ""));
     },
     clientErrorHandler: (error, socket) => refuseBrokenRequest(context, error, socket),
     forceCloseConnections: false,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512 },
   });
+  // An expectation that is not known is not met, and the request is answered all the same: RFC 9110, 10.1.1.
+  server.server.on("checkExpectation", (request, response) => server.server.emit("request", request, response));
   const pipelines = createPipelines();
   server.removeAllContentTypeParsers();
   server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
@@ -81,7 +83,9 @@ export async function createServer(
     request.trace = readTrace(request.headers, context.tracing?.sampleRatio ?? 0);
     request.address = context.entrance.addressOf(request.headers, request.ip);
     observe(context, request, request.routeOptions.url ?? "unknown", reply.raw);
-    const { socket } = request.raw;
+    const { socket, httpVersion } = request.raw;
+    if (request.raw.headers.host === undefined && httpVersion === "1.1")
+      throw new GatewayError("invalid_request", "The header Host is missing.");
     reply.raw.once("close", () => pipelines.leave(socket, reply.raw));
     if (!pipelines.enter(socket, reply.raw)) {
       context.metrics.connectionsFailed.add(1, "pipelining");
@@ -158,7 +162,9 @@ const fastifyErrors: Readonly<Record<string, () => GatewayError>> = {
 function refuseBrokenRequest({ metrics }: GatewayContext, error: unknown, socket: Socket): void {
   const code = systemCode(error);
   metrics.connectionsFailed.add(1, code === "ERR_HTTP_REQUEST_TIMEOUT" ? "request_timeout" : "bad_request");
-  if (code === "ECONNRESET" || !socket.writable) {
+  // What comes after the head of an answer would be read as a part of it.
+  const answer: unknown = Reflect.get(socket, "_httpMessage");
+  if (code === "ECONNRESET" || !socket.writable || (answer instanceof ServerResponse && answer.headersSent)) {
     socket.destroy();
     return;
   }
@@ -169,9 +175,18 @@ function refuseBrokenRequest({ metrics }: GatewayContext, error: unknown, socket
           "invalid_request",
           code === "HPE_HEADER_OVERFLOW" ? "The headers are too large." : "This is not a valid HTTP request.",
         );
-  const bytes = failure.bytes();
+  const path = answer instanceof ServerResponse ? (answer.req.url ?? "") : pathOf(error);
+  const bytes = errorShapeOf(path).body(failure);
   const head = `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status]}\r\nContent-Type: application/json\r\nContent-Length: ${bytes.length}\r\nConnection: close\r\n\r\n`;
   socket.end(Buffer.concat([Buffer.from(head), bytes]));
+}
+
+/** Of a request that could not be read to its end, as far as it is known. */
+function pathOf(error: unknown): string {
+  const packet: unknown = error instanceof Error ? Reflect.get(error, "rawPacket") : undefined;
+  return Buffer.isBuffer(packet)
+    ? (/^[A-Za-z]{1,20} (\/[^ \r\n]{0,200})/.exec(packet.toString("latin1", 0, 256))?.[1] ?? "")
+    : "";
 }
 
 function fromFastify(error: unknown): GatewayError {

@@ -2,6 +2,7 @@
 import type { CacheSettings } from "../../config/cache.ts";
 import type { Metrics } from "../../observability/metrics.ts";
 import type { RestartableSink } from "../failover.ts";
+import { isFormApi } from "../form.ts";
 import type { CallHandle } from "../provider.ts";
 import type { ModelWork, Serve } from "../work.ts";
 import { type Answer, type AnswerStore, isAskedFor } from "./answers.ts";
@@ -107,7 +108,7 @@ const lasting = ['"background"', '"conversation"'];
 /** https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1 for what a client may say. */
 function modeOf({ headers, api, body, route }: ModelWork, { models }: CacheSettings): Mode {
   if (models && !isListed(models, route)) return { kind: "bypass" };
-  if (headers[header] === "off") return { kind: "bypass" };
+  if (headers[header] === "off" || isFormApi(api)) return { kind: "bypass" };
   if (api === "responses" && lasting.some((field) => body.includes(field))) return { kind: "bypass" };
   const control = headers["cache-control"];
   if (control === undefined) return { kind: "use", maxAgeMs: Number.POSITIVE_INFINITY };
