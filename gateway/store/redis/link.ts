@@ -26,6 +26,7 @@ export function openRedis(options: Options): RedisLink {
   const digests = new Map<string, string>();
   let available = false;
   let closed = false;
+  let told = false;
   let probe: NodeJS.Timeout | undefined;
   let clients: Awaited<ReturnType<typeof connect>> | undefined;
   const opening = connect().then(
@@ -86,9 +87,13 @@ export function openRedis(options: Options): RedisLink {
   }
 
   function lose(reason: string): void {
-    if (!available) return;
+    // One that was never there is told once, too.
+    if (!available && told) return;
+    told = true;
+    const had = available;
     available = false;
     options.onLost(reason);
+    if (!had) return;
     for (const listener of listeners) listener(false);
   }
 
