@@ -101,6 +101,12 @@ export function createExchange(
       retryAfter = headers["retry-after"];
       onHeaders?.(code, (name) => headers[name]);
       if (code >= 300) return;
+      // A page of a proxy between, or events for a call that asked for none.
+      if (
+        headers["content-type"]?.startsWith("text/html") ||
+        (!stream && headers["content-type"]?.startsWith("text/event-stream"))
+      )
+        return finish(new GatewayError("upstream_malformed", `provider ${providerId} sent something else than an answer`));
       started = true;
       if (stream) armPhase("the first token", timeouts.firstTokenMs);
       const length = headers["content-length"];

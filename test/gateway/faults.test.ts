@@ -87,6 +87,15 @@ const faults: Fault[] = [
     status: 502,
     code: "upstream_malformed",
   },
+  { name: "a page", behaviour: { raw: whole("text/html", "<p>Please log in.") }, status: 502, code: "upstream_malformed" },
+  {
+    name: "events instead of JSON",
+    behaviour: { raw: whole("text/event-stream", "data: {}\n\ndata: [DONE]\n\n") },
+    stream: false,
+    status: 502,
+    code: "upstream_malformed",
+  },
+  { name: "no HTTP", behaviour: { raw: "220 mail.example.org ESMTP\r\n" }, status: 502, code: "upstream_malformed" },
   {
     name: "fewer bytes than promised",
     behaviour: { raw: whole("application/json", '{"id":"x"}', 500) },

@@ -4,11 +4,16 @@ import type { ConfigInput } from "../../gateway/config/schema.ts";
 import type { FakeUpstream } from "./fake-upstream.ts";
 import { bearer, startGateway, type TestGateway, token } from "./gateway.ts";
 
-type Stack = NonNullable<NonNullable<NonNullable<ConfigInput["plugins"]>["entries"]>["openclaw-stack"]>["config"];
+export type Stack = NonNullable<NonNullable<NonNullable<ConfigInput["plugins"]>["entries"]>["openclaw-stack"]>["config"];
 
 export const shortTimeouts = { connectMs: 200, headersMs: 200, firstTokenMs: 200, betweenTokensMs: 200, totalMs: 10_000 };
 
-export function startWithFallback(aUrl: string, b: FakeUpstream, stack: Stack = {}, aSeconds?: number): Promise<TestGateway> {
+export function startWithFallback(
+  aUrl: string,
+  b: Pick<FakeUpstream, "baseUrl">,
+  stack: Stack = {},
+  aSeconds?: number,
+): Promise<TestGateway> {
   const models = [{ id: "fake-model" }];
   return startGateway({
     gateway: { auth: { token } },
