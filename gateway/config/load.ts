@@ -109,7 +109,6 @@ const unconfigured = (problem: string): Fault => ({
 function notInForce(config: Config): string[] {
   const stack = stackOf(config);
   const set: [string, unknown][] = [
-    ["workers", stack.workers === 1 ? undefined : stack.workers],
     ["tasks", stack.tasks],
     ["nodes", stack.nodes],
     ["websocket", stack.websocket],

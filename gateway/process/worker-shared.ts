@@ -68,6 +68,7 @@ const recordSchema = z.object({
 });
 const recordsCall = defineCall("usage.records", z.object({ records: z.array(recordSchema) }), z.object({}));
 const flushCall = defineCall("usage.flush", z.object({}), z.object({}));
+const sendCall = defineCall("usage.send", z.object({}), z.object({}));
 const openingNote = defineNote("breaker.opening", openingSchema);
 
 /** How long workers may spend what they lease. */
@@ -78,23 +79,13 @@ const answerMs = 10_000;
 
 /** The primary's side. */
 export function serveShared(hub: Hub, shared: Shared & { usage: UsageBooks }): void {
-  const holders = new Map<number, Set<string>>();
-  hub.answer(leaseCall, (request, worker) => {
-    const own = holders.get(worker) ?? new Set();
-    holders.set(worker, own.add(request.holder));
-    return shared.allowances.lease(request);
-  });
-  hub.on(settleNote, ({ key, rule, delta, stamp }) => shared.allowances.settle(key, rule, delta, stamp));
-  hub.on(dropNote, ({ holder }) => shared.allowances.drop(holder));
-  hub.onGone((worker) => {
-    for (const holder of holders.get(worker) ?? []) shared.allowances.drop(holder);
-    holders.delete(worker);
-  });
+  serveAllowances(hub, shared.allowances);
   hub.answer(recordsCall, ({ records }) => {
     for (const { cost, ...record } of records) shared.usage.record({ ...record, cost });
     return {};
   });
   hub.answer(flushCall, async () => {
+    await Promise.allSettled([...hub.links().values()].map((link) => link.call(sendCall, {})));
     await shared.usage.flush();
     return {};
   });
@@ -103,6 +94,21 @@ export function serveShared(hub: Hub, shared: Shared & { usage: UsageBooks }): v
     shared.tellOpening(opening);
   });
   shared.onOpening((opening) => hub.tell(openingNote, opening));
+}
+
+export function serveAllowances(hub: Hub, allowances: Allowances): void {
+  const holders = new Map<number, Set<string>>();
+  hub.answer(leaseCall, (request, worker) => {
+    const own = holders.get(worker) ?? new Set();
+    holders.set(worker, own.add(request.holder));
+    return allowances.lease(request);
+  });
+  hub.on(settleNote, ({ key, rule, delta, stamp }) => allowances.settle(key, rule, delta, stamp));
+  hub.on(dropNote, ({ holder }) => allowances.drop(holder));
+  hub.onGone((worker) => {
+    for (const holder of holders.get(worker) ?? []) allowances.drop(holder);
+    holders.delete(worker);
+  });
 }
 
 /** A worker's side. */
@@ -200,13 +206,16 @@ function recordOverLink(link: Link, { stateDir, stack }: Loaded, log: Log) {
     return sending;
   }
 
+  link.answer(sendCall, async () => {
+    await flush();
+    return {};
+  });
   const usage: UsageStore = {
     record(record) {
       waiting.push(record);
       arm();
     },
     async report(query) {
-      await flush();
       if (!link.closed) await link.call(flushCall, {}, answerMs);
       return books.report(query);
     },
