@@ -15,11 +15,17 @@ import { streamEnds } from "./stream-ends.ts";
 export const clientForms = {
   "chat-completions": { readAsked: readChatAsked, writeAnswer: writeChatAnswer, writeStream: writeChatStream },
   messages: {
+    names: {
+      stop: "stop_sequences",
+      response_format: "output_config.format",
+      parallel_tool_calls: "tool_choice.disable_parallel_tool_use",
+    },
     readAsked: readMessagesAsked,
     writeAnswer: writeMessagesAnswer,
     writeStream: (meta) => inSequence(writeMessagesStream(meta)),
   },
   responses: {
+    names: { response_format: "text.format" },
     readAsked: readResponsesAsked,
     writeAnswer: writeResponsesAnswer,
     writeStream: (meta) => inSequence(writeResponsesStream(meta)),

@@ -114,6 +114,8 @@ export interface Answer {
 /** A client's API: reads its requests, writes its answers. */
 export interface ClientForm {
   readAsked(body: Json): Asked;
+  /** Fields that this API names otherwise than chat completions: errors speak the client's words. */
+  readonly names?: Readonly<Record<string, string>>;
   writeAnswer(answer: Answer, meta: AnswerMeta): Json;
   writeStream(meta: AnswerMeta): StreamWriter;
 }
@@ -163,6 +165,15 @@ export function untranslatable(field: string, why: string): GatewayError {
   return new GatewayError("invalid_request", `${field} ${why}: leave it out, or ask a model of another provider.`, {
     param: field,
   });
+}
+
+/** An error of a writer, with its field as the client wrote it. */
+export function inWordsOf({ names = {} }: ClientForm, error: unknown): unknown {
+  if (!(error instanceof GatewayError) || error.param === null) return error;
+  const name = Object.hasOwn(names, error.param) ? names[error.param] : undefined;
+  if (name === undefined) return error;
+  const rest = error.message.startsWith(error.param) ? error.message.slice(error.param.length) : `: ${error.message}`;
+  return new GatewayError(error.code, `${name}${rest}`, { status: error.status, param: name });
 }
 
 /** Refuses those settings that are set and that `known` does not name. */

@@ -8,6 +8,7 @@ import {
   type AnswerMeta,
   type ClientForm,
   collect,
+  inWordsOf,
   type StreamWriter,
   type Target,
   toUsage,
@@ -40,7 +41,7 @@ export function translatedCall({ call, sink, client, upstream, target, send }: T
     meta = { id: call.requestId, model: call.model, created: Math.floor(Date.now() / 1000), asked };
     body = Buffer.from(JSON.stringify(upstream.writeAsked(asked, target)));
   } catch (error) {
-    sink.fail(asGatewayError(error));
+    sink.fail(asGatewayError(inWordsOf(client, error)));
     return noCall;
   }
   const holder: { handle?: CallHandle } = {};
