@@ -43,6 +43,7 @@ export function openLog(file: string): SupervisorLog {
       rmSync(`${file}.${kept}`, { force: true });
       for (let n = kept - 1; n >= 1; n--) renameIfThere(`${file}.${n}`, `${file}.${n + 1}`);
       copyFileSync(file, `${file}.1`);
+      copyRest(file, `${file}.1`);
       truncateSync(file);
     },
   };
@@ -60,6 +61,17 @@ export function lastLines(file: string, count: number): string[] {
     return buffer.toString("utf8").split("\n").filter(Boolean).slice(-count);
   } catch {
     return [];
+  }
+}
+
+/** What was written while the copy was made. */
+function copyRest(from: string, to: string): void {
+  for (let at = sizeOf(to), size = sizeOf(from); size > at; size = sizeOf(from)) {
+    const rest = Buffer.alloc(size - at);
+    const descriptor = openSync(from, "r");
+    at += readSync(descriptor, rest, 0, rest.length, at);
+    closeSync(descriptor);
+    appendFileSync(to, rest);
   }
 }
 

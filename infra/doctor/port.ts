@@ -1,10 +1,10 @@
-/** The gateway's port is free, or its own gateway has it. */
+/** The gateway's ports are free, or its own gateway has them. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
 import { listenHost } from "../render/address.ts";
-import type { Check } from "./check.ts";
+import type { Check, Finding } from "./check.ts";
 import { freePort, portHolder, portHolderPid } from "./port-holder.ts";
 
 /** Only what this check needs; whether the rest is right is the program's business. */
@@ -17,6 +17,9 @@ const StackFile = z.object({
         customBindHost: z.string().optional(),
       })
       .prefault({}),
+    "openclaw-stack:metrics": z
+      .object({ port: z.int().min(1).max(65535).optional(), host: z.string().default("127.0.0.1") })
+      .prefault({}),
   }),
 });
 const Running = z.object({ host: z.string(), port: z.int() });
@@ -25,31 +28,47 @@ export const port: Check = {
   name: "gateway port",
   async run({ directory, stackFile }) {
     if (!existsSync(stackFile)) return [];
-    const wanted = readAs(stackFile, (text) => StackFile.safeParse(parse(text)).data?.config["openclaw-stack:gateway"]);
-    if (!wanted) return [];
-    const host = listenHost(wanted);
-    if (await freePort(host, wanted.port)) return [];
-    if (isOurs(directory, wanted.port)) return [];
-    const holder = portHolder(wanted.port);
-    const message =
-      `port ${wanted.port} is taken${holder ? ` by ${holder}` : ""}. Stop that program, or choose another port:\n` +
-      `  npm run config -- set --path gateway.port ${await nextFree(host, wanted.port)}`;
-    return [{ level: "error", message }];
+    const config = readAs(stackFile, (text) => StackFile.safeParse(parse(text)).data?.config);
+    if (!config) return [];
+    const { "openclaw-stack:gateway": gateway, "openclaw-stack:metrics": metrics } = config;
+    const found = [await look(directory, listenHost(gateway), gateway.port, "gateway.port")];
+    if (metrics.port !== undefined) found.push(await look(directory, metrics.host, metrics.port, "metrics.port"));
+    return found.flat();
   },
 };
 
+async function look(directory: string, host: string, wanted: number, setting: string): Promise<Finding[]> {
+  if ((await freePort(host, wanted)) || isOurs(directory, wanted)) return [];
+  const holder = portHolder(wanted);
+  const message =
+    `port ${wanted} is taken${holder ? ` by ${holder}` : ""}. Stop that program, or choose another port:\n` +
+    `  npm run config -- set --path ${setting} ${await nextFree(host, wanted)}`;
+  return [{ level: "error", message }];
+}
+
 /** The processes that hold the port are this stack's supervisor and gateway. */
 function isOurs(directory: string, wanted: number): boolean {
-  const running = readAs(join(directory, "run", "process.json"), (text) => Running.safeParse(JSON.parse(text)).data);
-  if (running?.port !== wanted) return false;
   const supervisor = readAs(
     join(directory, "run", "supervisor.lock"),
     (text) => z.object({ pid: z.int() }).safeParse(JSON.parse(text)).data,
   );
-  if (!supervisor) return false;
-  // Where /proc does not tell, a living supervisor of ours is the best guess.
+  if (!supervisor || !isAlive(supervisor.pid)) return false;
   const holder = portHolderPid(wanted);
-  return holder === undefined ? isAlive(supervisor.pid) : holder === supervisor.pid || isAlive(supervisor.pid);
+  if (holder !== undefined) return isOf(supervisor.pid, holder);
+  // Where /proc does not tell, a living supervisor of ours that has the gateway's port is the best guess.
+  const running = readAs(join(directory, "run", "process.json"), (text) => Running.safeParse(JSON.parse(text)).data);
+  return running?.port === wanted;
+}
+
+/** The supervisor, its gateway, or a worker of that. */
+function isOf(supervisor: number, pid: number): boolean {
+  for (let at: number | undefined = pid; at !== undefined && at > 1; at = parentOf(at)) if (at === supervisor) return true;
+  return false;
+}
+
+/** proc(5): the field after the state, which follows the name in parentheses. */
+function parentOf(pid: number): number | undefined {
+  return readAs(`/proc/${pid}/stat`, (text) => Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[1]));
 }
 
 async function nextFree(host: string, from: number): Promise<number> {
