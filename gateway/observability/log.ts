@@ -84,9 +84,8 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
       const time = now().toISOString();
       if (state.format === "json") {
         // The fields are not copied into an object of the whole line: this is one of the things that each request does.
-        const rest = JSON.stringify(fields);
-        const begin = `{"timestamp":"${time}","level":"${level}${start}${JSON.stringify(event)},"message":${JSON.stringify(message)}`;
-        waiting += rest === "{}" ? `${begin}}\n` : `${begin},${rest.slice(1)}\n`;
+        const begin = `{"timestamp":"${time}","level":"${level}${start}${quoted(event)},"message":${quoted(message)}`;
+        waiting += `${begin}${jsonOf(fields)}}\n`;
       } else waiting += `${time} ${level.toUpperCase().padEnd(5)} ${component} ${event}: ${message}${textOf(fields)}\n`;
       if (!state.gathered || levels.indexOf(level) > levels.indexOf("info") || waiting.length > maxWaiting) flush();
       else flushing ??= setImmediate(flush);
@@ -111,6 +110,19 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
   }
   const loggers = new Map<string, Log>();
   return logger("gateway");
+}
+
+const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+const quoted = (text: string): string => (plain.test(text) ? `"${text}"` : JSON.stringify(text));
+
+/** Each with a comma before it. */
+function jsonOf(fields: LogFields): string {
+  let text = "";
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    text += `,"${key}":${typeof value === "string" ? quoted(value) : JSON.stringify(value)}`;
+  }
+  return text;
 }
 
 function textOf(fields: LogFields): string {
