@@ -46,6 +46,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
   let answering: Attempt | undefined;
   let tries = 0;
   let over = false;
+  let waited = false;
   let leaveQueue: (() => void) | undefined;
   let hedgeTimer: NodeJS.Timeout | undefined;
 
@@ -59,7 +60,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
     let type = "";
     let length: number | undefined;
     const asked = performance.now();
-    const call = options.callFor(work, route, tries === 1 ? 0 : spentMs());
+    let recorded = false;
     /** The head waits for the first bytes: until then another upstream may still answer. */
     const begin = (): void => {
       if (answering === self) return;
@@ -71,6 +72,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
       sink.head(type, length);
     };
     try {
+      const call = options.callFor(work, route, tries === 1 && !waited ? 0 : spentMs());
       self.handle = placeCall(
         route,
         place.adapt ? place.adapt(call) : call,
@@ -101,6 +103,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
         },
         metrics,
         (record) => {
+          recorded = true;
           place.leave(record);
           work.onRecord(route, record);
         },
@@ -108,11 +111,16 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
     } catch (error) {
       close(self);
       self.call.end("cancelled");
+      if (!recorded) place.leave(undefined);
       // A fault of the gateway's own or of its config: no other upstream would fare better.
       if (!extra) fail(route, asGatewayError(error));
       return;
     }
-    if (self.over) return;
+    if (self.over) {
+      // Given up while it was being placed; nothing where it has ended itself.
+      self.handle.abort("lost");
+      return;
+    }
     if (hedge && !answering && hedge.extras > tries - 1) hedgeTimer = setTimeout(askAnother, hedge.delayMs);
   }
 
@@ -172,6 +180,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
   }
 
   function waitFor(full: readonly Route[]): void {
+    waited = true;
     const left = (): void => {
       clearTimeout(deadline);
       leaveQueue = undefined;

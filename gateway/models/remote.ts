@@ -111,7 +111,7 @@ export async function openRemote(
 
 /** One time is for the whole request, whoever answers it; a provider with a longer time of its own has that one. */
 function timeLeft(ownMs: number, wholeMs: number, { spentMs = 0 }: ModelCall): number {
-  return Math.max(1, Math.min(ownMs, Math.max(ownMs, wholeMs) - spentMs));
+  return Math.max(1, Math.min(ownMs, Math.ceil(Math.max(ownMs, wholeMs) - spentMs)));
 }
 
 /** The key as the kind sends it, unless request.auth says otherwise. */
