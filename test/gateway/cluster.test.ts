@@ -42,7 +42,7 @@ function config(keyPrefix: string): ConfigInput {
       entries: {
         "openclaw-stack": {
           config: {
-            cluster: { redisUrl: redis.url, redisPassword: "redis-password-01234", keyPrefix, redisTimeoutMs: 1000 },
+            cluster: { redisUrl: redis.url, redisPassword: "redis-password-01234", keyPrefix, redisTimeoutMs: 10_000 },
             tokens: [{ id: "team", token: teamToken, limits: { requestsPerMinute: 12 } }],
             routing: { fallbacks: { "a/fake-model": ["b/fake-model"] }, breaker: { failures: 2, openMs: 60_000 } },
           },

@@ -50,13 +50,22 @@ function isThere(): boolean {
   }
 }
 
-export async function startRedis(more: readonly string[] = []): Promise<TestRedis> {
+interface Tls {
+  readonly certPath: string;
+  readonly keyPath: string;
+  readonly caPath: string;
+}
+
+export async function startRedis(more: readonly string[] = [], tls?: Tls): Promise<TestRedis> {
   const folder = mkdtempSync(join(tmpdir(), "openclaw-redis-"));
   const port = await freePort();
   let child = launch();
 
   function launch() {
-    const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no", ...more];
+    const secure = tls && ["--tls-port", String(port), "--port", "0", "--tls-auth-clients", "no"];
+    const files = tls && ["--tls-cert-file", tls.certPath, "--tls-key-file", tls.keyPath, "--tls-ca-cert-file", tls.caPath];
+    const at = secure && files ? [...secure, ...files] : ["--port", String(port)];
+    const args = [...at, "--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "no", ...more];
     return spawn("redis-server", args, { stdio: "ignore" });
   }
 
@@ -83,7 +92,7 @@ export async function startRedis(more: readonly string[] = []): Promise<TestRedi
 
   await ready();
   return {
-    url: `redis://127.0.0.1:${port}`,
+    url: `${tls ? "rediss" : "redis"}://127.0.0.1:${port}`,
     port,
     kill,
     async start() {

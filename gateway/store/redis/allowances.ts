@@ -79,7 +79,7 @@ export function createRedisAllowances(options: Options): Allowances {
   function tell(key: string, rule: Rule, delta: number, stamp: number): void {
     const told =
       rule.kind === "period"
-        ? link.script(settlePeriod, [link.key("period", key)], [time(), String(Math.round(delta))])
+        ? link.script(settlePeriod, [link.key("period", key)], [time(), String(Math.round(delta)), node])
         : rule.kind === "window"
           ? link.script(settleWindow, [link.key("window", key)], [time(), String(rule.windowMs), String(delta), String(stamp)])
           : undefined;

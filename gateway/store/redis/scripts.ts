@@ -83,11 +83,14 @@ if granted == 0 and need > 0 then wait = reset end
 return { text(granted), '0', text(left - granted), text(reset), text(wait) }
 `;
 
-/** KEYS: the period. ARGV: now, delta. */
+/**
+ * KEYS: the period. ARGV: now, delta, node. Where the node was never asked for what it spent, Redis has lost its memory:
+ * the node's own record holds this as well, and comes with its next lease.
+ */
 export const settlePeriod = `${clock}
+if redis.call('HEXISTS', KEYS[1], 'seed:' .. ARGV[3]) == 0 then return 0 end
 local used = redis.call('HINCRBY', KEYS[1], 'used', ARGV[2])
 if used < 0 then redis.call('HSET', KEYS[1], 'used', '0') end
-if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], '35000000000') end
 return 0
 `;
 

@@ -1,5 +1,8 @@
 // Allowances in a real Redis: the same suite as in memory, then a Redis that goes and comes back.
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Rule } from "../../../gateway/store/allowances.ts";
@@ -7,6 +10,7 @@ import { createLocalAllowances } from "../../../gateway/store/local-allowances.t
 import { createRedisAllowances } from "../../../gateway/store/redis/allowances.ts";
 import { openRedis } from "../../../gateway/store/redis/link.ts";
 import { allowancesConformance } from "../../support/allowances-conformance.ts";
+import { makeAuthority } from "../../support/certificates.ts";
 import { startRedis, type TestRedis, whyNoRedis } from "../../support/redis.ts";
 
 const missing = whyNoRedis();
@@ -76,6 +80,40 @@ else {
     }
   });
 
+  test("over TLS, with an authority of one's own, and a password that must be right", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "openclaw-redis-tls-"));
+    const authority = makeAuthority(folder);
+    const own = { ...authority.issue("redis", ["127.0.0.1"]), caPath: authority.caPath };
+    const secured = await startRedis(["--requirepass", "right-password"], own);
+    const lost: string[] = [];
+    const open = (password: string, caFile?: string) =>
+      openRedis({
+        url: secured.url,
+        password,
+        keyPrefix: "",
+        deadlineMs: 5000,
+        onLost: (reason) => lost.push(reason),
+        ...(caFile === undefined ? {} : { caFile }),
+      });
+    const right = open("right-password", own.caPath);
+    const wrong = open("wrong-password", own.caPath);
+    const unknown = open("right-password");
+    try {
+      await until(() => right.available, "the right one is let in");
+      assert.equal(await right.command(["SET", right.key("a"), "1"]), "OK");
+      await until(() => lost.length >= 2, "the others are told why not");
+      assert.equal(wrong.available || unknown.available, false);
+      assert.ok(
+        lost.some((reason) => /WRONGPASS/.test(reason)) && lost.some((reason) => /CERT|ISSUER|VERIF/.test(reason)),
+        lost.join(),
+      );
+    } finally {
+      for (const link of [right, wrong, unknown]) await link.close();
+      await secured.close();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   test("a Redis that lost its memory learns what each gateway had spent of a budget, once", async () => {
     const link = openLink("budget:");
     await until(() => link.available, "Redis answers");
@@ -94,6 +132,12 @@ else {
       assert.equal(await left(a), 70);
       assert.equal(await left(b), 50);
       assert.equal(await left(a), 50);
+      await link.command(["FLUSHALL"]);
+      // In the record already, with which the next question begins.
+      a.settle("k", rule, 10, 0);
+      assert.equal(await left(a), 70);
+      a.settle("k", rule, 10, 0);
+      assert.equal(await left(a), 60);
     } finally {
       await link.close();
     }
