@@ -53,7 +53,7 @@ async function deployed(stack: Parameters<typeof fakeConfig>[1] = {}) {
 const authorized = (token: string) => ({ authorization: `Bearer ${token}` });
 
 async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 8000;
+  const deadline = Date.now() + 30_000;
   while (Date.now() < deadline) {
     const found = await look();
     if (found !== undefined) return found;
@@ -188,7 +188,7 @@ describe("reload", () => {
   });
 
   test("a token that changes in its file: the new one is let in, the old one is not, no restart", async () => {
-    const { gateway, url } = await deployed();
+    const { gateway, url } = await deployed({ rotation: { overlapSeconds: 0 } });
     replace(join(folder.path, "token"), `${second}\n`);
     await until("the new token", async () =>
       (await fetch(`${url}/v1/models`, { headers: authorized(second) })).status === 200 ? true : undefined,
@@ -210,10 +210,11 @@ describe("drain", () => {
       return response.status === 503 ? response.text() : undefined;
     });
     assert.match(draining, /"failing":\["draining"\]/);
-    assert.equal(
-      (await chat(url, { model: "fake-model" }, authorized(first))).status,
-      200,
-      "within the delay requests are served",
+    const last = await chat(url, { model: "fake-model" }, authorized(first));
+    assert.deepEqual(
+      [last.status, last.headers.get("connection")],
+      [200, "close"],
+      "within the delay requests are served, each as the last one of its connection",
     );
     await until("the end of the delay", async () => {
       try {
@@ -232,7 +233,23 @@ describe("drain", () => {
     await upstream.script([{ gateAt: 1 }]);
     const stream = await chat(url, { model: "fake-model", stream: true }, authorized(first));
     gateway.child.kill("SIGTERM");
-    await assert.rejects(stream.text());
+    let text = "";
+    await assert.rejects(async () => {
+      for await (const chunk of stream.body?.pipeThrough(new TextDecoderStream()) ?? []) text += chunk;
+    });
+    assert.match(text, /"code":"draining"/);
     assert.equal(await gateway.exited, 0);
+  });
+
+  test("a second SIGTERM ends it at once", async () => {
+    const { gateway, url } = await deployed({ drain: { timeoutMs: 600_000 } });
+    await upstream.script([{ gateAt: 1 }]);
+    const stream = await chat(url, { model: "fake-model", stream: true }, authorized(first));
+    gateway.child.kill("SIGTERM");
+    await gateway.says("drain_started");
+    const cut = assert.rejects(stream.text());
+    gateway.child.kill("SIGTERM");
+    assert.equal(await gateway.exited, 143);
+    await cut;
   });
 });
