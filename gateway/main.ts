@@ -8,6 +8,7 @@ const usage = `openclaw-stack gateway
 
   node gateway/main.ts [--config FILE] [--allow-unconfigured]   run the gateway
   node gateway/main.ts config validate [--config FILE]          check a config and say all that is wrong
+  node gateway/main.ts token create | list | revoke             named tokens of a config
   node gateway/main.ts settings                                 print the reference of all settings (Markdown)
   node gateway/main.ts --version
 `;
@@ -21,6 +22,7 @@ async function run(first: string | undefined, rest: readonly string[]): Promise<
   if (first === "--help" || first === "-h") return print(usage);
   useCompileCache();
   if (first === "config" && rest[0] === "validate") return (await import("./cli/validate.ts")).validate(rest.slice(1));
+  if (first === "token") return (await import("./cli/token.ts")).tokenCommand(rest);
   if (first === "settings") return print((await import("./cli/settings-reference.ts")).settingsReference());
   const options = readOptions(first === undefined ? [] : [first, ...rest]);
   if (typeof options === "string") {

@@ -37,9 +37,17 @@ export const gatewaySchema = z.strictObject({
       password: secretSchema.optional().describe("the password: a secret reference"),
       rateLimit: z
         .strictObject({
-          maxAttempts: z.int().min(1).default(10).describe("wrong tokens from one address"),
+          maxAttempts: z
+            .int()
+            .min(1)
+            .default(10)
+            .describe("wrong tokens from one address; see gateway.trustedProxies for clients behind a proxy"),
           windowMs: positiveMsSchema.default(60_000).describe("within this time"),
-          lockoutMs: positiveMsSchema.default(300_000).describe("lock that address out for this time"),
+          lockoutMs: positiveMsSchema
+            .default(300_000)
+            .describe(
+              "lock that address (of IPv6: its /64) out for this time: it is refused whatever it sends, the right token too",
+            ),
           exemptLoopback: z.boolean().default(true).describe("never this machine itself"),
         })
         .optional()
