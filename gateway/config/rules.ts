@@ -1,5 +1,7 @@
 // Rules between settings, that a shape alone cannot express.
+
 import { hostRefusal, reachOf } from "../models/destination.ts";
+import { checkAdmission } from "./admission-rules.ts";
 import type { Fault } from "./faults.ts";
 import { isNetwork } from "./governance.ts";
 import { checkModelNames } from "./model-names.ts";
@@ -108,7 +110,13 @@ export function checkRules(config: Config): Fault[] {
     if (stack[kept].store === "redis" && stack.cluster?.redisUrl === undefined)
       fault(`${stackPath}.${kept}.store`, "is redis, but no Redis is configured", 'Set cluster.redisUrl, or store: "memory".');
   }
-  return [...faults, ...checkModels(config), ...checkModelNames(config)];
+  const providers = Object.keys(config.models.providers);
+  return [
+    ...faults,
+    ...checkModels(config),
+    ...checkModelNames(config),
+    ...checkAdmission(stack, providers, stackPath.split(".")),
+  ];
 }
 
 const stackPath = `plugins.entries.${pluginId}.config`;
