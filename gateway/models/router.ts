@@ -119,7 +119,9 @@ export function createRouter(options: Options): Router {
     const ids = served.get(route.provider.id) ?? [];
     if (ids.length === 0 || ids.includes(route.model)) return route;
     const [longer, second] = ids.filter((model) => isShortFor(route.model, route.provider.id, model));
-    if (longer === undefined || second !== undefined) return route;
+    // Asked for all the same: some lists leave out aliases that their server knows.
+    if (longer === undefined || second !== undefined)
+      return { note: `${quote(route.model)} is not in the list of ${route.provider.id}`, ...route };
     return { ...route, model: longer, note: `${quote(route.model)} is served as ${quote(longer)}` };
   }
 

@@ -213,6 +213,7 @@ test("a model that its server does not list is a 404 that names the nearest", as
     assert.equal(response.status, 404);
     const failure: { error?: { code?: string; message?: string } } = JSON.parse(await response.text());
     assert.equal(failure.error?.code, "model_not_found");
+    assert.equal(decodeURI(response.headers.get("x-openclaw-note") ?? ""), '"lama3" is not in the list of fake');
     assert.match(failure.error.message ?? "", /did you mean "llama3"\? It lists "llama3", "other"/);
   } finally {
     await gateway.close();
