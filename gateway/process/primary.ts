@@ -58,7 +58,7 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
   /** Also from time to time: what the readiness of the primary's own parts says may change at any moment. */
   function tellState(state: WorkersState): void {
     const { degraded, detail } = shared.readiness;
-    hub.tell(stateNote, { ...state, degraded: [...(degraded?.() ?? [])], detail: { ...detail?.() } });
+    hub.tell(stateNote, { ...state, started: !firstRound, degraded: [...(degraded?.() ?? [])], detail: { ...detail?.() } });
   }
   const workers = runWorkers({
     count,
@@ -93,6 +93,7 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
   }
   firstRound = false;
   shared.begin();
+  tellState(workers.state());
   if (!stopping) {
     config.follow();
     log.info("gateway_ready", `The gateway listens on ${listenHost(loaded.config)}:${socket.port} with ${count} workers`, {

@@ -58,6 +58,8 @@ export const secretsCall = defineCall("worker.secrets", z.object({}), z.object({
 export const drainNote = defineNote("worker.drain", z.object({ signal: z.string(), handOver: z.boolean() }));
 
 const stateSchema = z.object({
+  /** All workers were ready once. */
+  started: z.boolean(),
   /** What the primary has to say in readiness. */
   degraded: z.array(z.string()).readonly(),
   detail: z.record(z.string(), z.unknown()),

@@ -36,7 +36,7 @@ export async function runWorker(options: GatewayOptions, log: Log): Promise<numb
   const { index, read, servesOperations, waitForPort } = begin;
   const loaded = await loadConfig({ ...options, read });
   configureLog(log, loaded);
-  let gateway: GatewayState = { workers: [], degraded: [], detail: {} };
+  let gateway: GatewayState = { started: false, workers: [], degraded: [], detail: {} };
   const app = await createApp(loaded, {
     log,
     version: options.version,
@@ -54,6 +54,8 @@ export async function runWorker(options: GatewayOptions, log: Log): Promise<numb
   const connections = trackConnections(app.server.server);
   link.on(stateNote, (state) => {
     gateway = state;
+    // Until all were ready once the gateway is starting, whoever is asked.
+    if (state.started) app.lifecycle.started();
   });
   link.answer(secretsCall, async () => {
     await app.reloadSecrets();
@@ -81,7 +83,6 @@ export async function runWorker(options: GatewayOptions, log: Log): Promise<numb
     process.stderr.write(`${error.message}\n`);
     process.exit(exitCodes.cannotListen);
   }
-  app.lifecycle.started();
   link.tell(readyNote, {});
   trimAfterStart(() => app.lifecycle.active === 0);
   app.context

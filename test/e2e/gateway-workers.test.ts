@@ -95,7 +95,9 @@ function replace(path: string, content: string | object): void {
 
 test("ready means all workers; figures are those of all, also after one is killed, which is replaced", async () => {
   await upstream.script([{}]);
-  const { url } = await start();
+  const operations = await freePort();
+  const { url } = await start({ metrics: { port: operations } });
+  await until("readiness", async () => (await fetch(`${url}/readyz`)).status === 200);
   const first = await detail(url);
   assert.deepEqual(
     first.workers.map(({ index, state }) => [index, state]),
@@ -115,6 +117,7 @@ test("ready means all workers; figures are those of all, also after one is kille
   assert.equal(await figure(url, "openclaw_llm_requests_total"), 12);
   assert.equal(await figure(url, "openclaw_worker_crashes_total"), 1);
   assert.equal(await figure(url, "openclaw_config_valid"), 1);
+  assert.equal(await figure(`http://127.0.0.1:${operations}`, "openclaw_llm_requests_total"), 12);
 });
 
 test("a changed config reaches every worker; an invalid one none, not even the worker that starts while it is there", async () => {
