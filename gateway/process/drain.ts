@@ -16,7 +16,7 @@ export interface DrainOptions {
 }
 
 /** A connection that is silent for this long in a hand-over is closed; its client opens the next one at the successor. */
-const silentMs = 2000;
+const silentMs = 5000;
 /** How long a cut may take to be written to a client that reads slowly. */
 const cutMs = 250;
 const lookMs = 25;
@@ -55,7 +55,7 @@ export async function drainServer(
   for (;;) {
     if (handOver) {
       const busy = new Set<Socket | null>([...lifecycle.underWay().keys()].map(({ socket }) => socket));
-      for (const socket of connections) if (!busy.has(socket) && isSilent(socket)) socket.destroy();
+      for (const socket of connections) if (isSilent(socket, busy.has(socket))) socket.destroy();
     } else server.closeIdleConnections();
     if (lifecycle.active === 0 && (!handOver || connections.size === 0)) break;
     if (performance.now() >= deadline) break;
@@ -75,14 +75,14 @@ async function cutAll(lifecycle: Lifecycle): Promise<void> {
   while (lifecycle.active > 0 && performance.now() < until) await pause(lookMs);
 }
 
-/** Whether nothing came from a connection for a while. */
-function watchSilence(connections: Connections): (socket: Socket) => boolean {
+/** Whether nothing came from a connection for a while, counted from the end of its last answer. */
+function watchSilence(connections: Connections): (socket: Socket, busy: boolean) => boolean {
   const begun = performance.now();
   const seen = new Map([...connections].map((socket) => [socket, { bytes: socket.bytesRead, at: begun }]));
-  return (socket) => {
+  return (socket, busy) => {
     const now = performance.now();
     const last = seen.get(socket);
-    if (last?.bytes === socket.bytesRead) return now - last.at >= silentMs;
+    if (!busy && last?.bytes === socket.bytesRead) return now - last.at >= silentMs;
     seen.set(socket, { bytes: socket.bytesRead, at: now });
     return false;
   };

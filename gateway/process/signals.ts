@@ -1,6 +1,6 @@
 // What the signals mean that end the gateway: the first one begins the drain, the second one ends it at once.
 import { constants } from "node:os";
-import { setTimeout as pause } from "node:timers/promises";
+import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
 
 /** A message that says why the signal comes was sent before it, on another way: it is here after this time. */
 const afterwordMs = 20;
@@ -22,5 +22,7 @@ export async function onStop(begin: () => void, endAtOnce: () => void = () => {}
   }
   const signal = await stopped.promise;
   await pause(afterwordMs);
+  // On a busy machine the time is over before anything was read.
+  await turn();
   return signal;
 }
