@@ -2,9 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setImmediate as pause } from "node:timers/promises";
-import type { UsageReader, UsageRecord } from "../store.ts";
+import type { UsageQuery, UsageReader, UsageRecord, UsageReport } from "../store.ts";
 import { isBroken, openUsageDatabase, putAside, readUsageDatabase, type UsageDatabase } from "./database.ts";
-import { reportOf } from "./report.ts";
+import { reportOf, spentOf } from "./report.ts";
 import { createSpool } from "./spool.ts";
 
 export interface UsageBooks extends UsageReader {
@@ -160,11 +160,12 @@ export function createUsageBooks(options: Options): UsageBooks {
     onResult("lost", surplus);
   }
 
-  function read<T>(use: (from: Pick<UsageDatabase, "all"> | undefined) => T): T {
-    if (database) return use(database);
+  /** A connection of its own: the other one may be closed while a long report is made. */
+  async function report(query: UsageQuery): Promise<UsageReport> {
+    await flush();
     const reader = readUsageDatabase(file);
     try {
-      return use(reader);
+      return await reportOf(reader, query, pause);
     } finally {
       reader?.close();
     }
@@ -221,16 +222,15 @@ export function createUsageBooks(options: Options): UsageBooks {
       role = "other";
     },
     problem: () => trouble,
-    async report(query) {
-      await flush();
-      return read((from) => reportOf(from, query));
-    },
+    report,
     spent(token, sinceMs, currency) {
-      const { totals } = read((from) => reportOf(from, { from: sinceMs, to: Number.MAX_SAFE_INTEGER, groupBy: [], token }));
+      const reader = database ?? readUsageDatabase(file);
+      const kept = spentOf(reader, token, sinceMs, currency);
+      if (reader !== database) reader?.close();
       let waiting = 0;
       for (const record of pending)
         if (record.token === token && record.currency === currency && record.time >= sinceMs) waiting += record.cost ?? 0;
-      return (totals.cost[currency] ?? 0) + waiting;
+      return kept + waiting;
     },
   };
 }

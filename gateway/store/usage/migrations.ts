@@ -15,7 +15,8 @@ const steps: readonly string[] = [
      requests INTEGER NOT NULL, input INTEGER NOT NULL, output INTEGER NOT NULL, cached INTEGER NOT NULL,
      stored INTEGER NOT NULL, cost REAL NOT NULL, duration_ms REAL NOT NULL,
      PRIMARY KEY (hour, token, provider, model, api, outcome, currency, estimated)
-   ) WITHOUT ROWID;`,
+   ) WITHOUT ROWID;
+   CREATE INDEX usage_hours_token ON usage_hours (token, hour);`,
 ];
 
 /** The file is copied before an existing one is changed. One of a later release is used as it is. */

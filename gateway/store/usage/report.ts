@@ -20,40 +20,73 @@ interface Hour {
   readonly cost: number;
 }
 
-export function reportOf(database: Pick<UsageDatabase, "all"> | undefined, query: UsageQuery): UsageReport {
+type Source = Pick<UsageDatabase, "all">;
+
+/** Two days at a time: what many tokens used in a year is not read in one go. */
+const stepHours = 48;
+
+/** `pause` lets others run. */
+export async function reportOf(
+  source: Source | undefined,
+  query: UsageQuery,
+  pause: () => Promise<unknown>,
+): Promise<UsageReport> {
+  const report = createReport(query);
+  const [ends] = source?.all("SELECT min(hour) AS first, max(hour) AS last FROM usage_hours") ?? [];
+  const first = Math.max(Math.floor(query.from / hourMs), Number(ends?.first ?? 0));
+  const end = Math.min(Math.ceil(query.to / hourMs), Number(ends?.last ?? -1) + 1);
+  for (let from = first; source && from < end; from += stepHours) {
+    if (from > first) await pause();
+    for (const hour of hoursOf(source, query, from, Math.min(end, from + stepHours))) report.add(hour);
+  }
+  return report.result();
+}
+
+export function spentOf(source: Source | undefined, token: string, sinceMs: number, currency: string): number {
+  const [row] =
+    source?.all(
+      "SELECT sum(cost) AS cost FROM usage_hours WHERE token = ? AND hour >= ? AND currency = ?",
+      token,
+      Math.floor(sinceMs / hourMs),
+      currency,
+    ) ?? [];
+  return Number(row?.cost ?? 0);
+}
+
+function createReport(query: UsageQuery) {
   const rows = new Map<string, { of: UsageRow["of"]; sums: Sums }>();
   const totals = newSums();
-  for (const hour of hoursOf(database, query)) {
-    const of: Partial<Record<UsageDimension, string>> = {};
-    for (const dimension of query.groupBy) of[dimension] = labelOf(hour, dimension);
-    const key = Object.values(of).join("\0");
-    const row = rows.get(key) ?? { of, sums: newSums() };
-    rows.set(key, row);
-    add(row.sums, hour);
-    add(totals, hour);
-  }
   return {
-    rows: query.groupBy.length === 0 ? [] : [...rows.values()].map(({ of, sums }) => ({ of, ...sums })),
-    totals,
+    add(hour: Hour): void {
+      const of: Partial<Record<UsageDimension, string>> = {};
+      for (const dimension of query.groupBy) of[dimension] = labelOf(hour, dimension);
+      const key = Object.values(of).join("\0");
+      const row = rows.get(key) ?? { of, sums: newSums() };
+      rows.set(key, row);
+      add(row.sums, hour);
+      add(totals, hour);
+    },
+    result: (): UsageReport => ({
+      rows:
+        query.groupBy.length === 0
+          ? []
+          : [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, { of, sums }]) => ({ of, ...sums })),
+      totals,
+    }),
   };
 }
 
 /** Grouped by SQLite already, so that only the answer's rows come out, with what decides about their sums. */
-function hoursOf(database: Pick<UsageDatabase, "all"> | undefined, query: UsageQuery): Hour[] {
-  if (!database) return [];
+function hoursOf(source: Source, query: UsageQuery, from: number, to: number): Hour[] {
   const wanted = new Set<string>(["currency", "estimated"]);
   for (const dimension of query.groupBy) wanted.add(columns[dimension]);
   const where = query.token === undefined ? "" : " AND token = ?";
-  const values = [
-    Math.floor(query.from / hourMs),
-    Math.ceil(query.to / hourMs),
-    ...(query.token === undefined ? [] : [query.token]),
-  ];
+  const values = [from, to, ...(query.token === undefined ? [] : [query.token])];
   const names = [...wanted].join(", ");
-  return database
+  return source
     .all(
       `SELECT ${names}, sum(requests) AS requests, sum(input) AS input, sum(output) AS output, sum(cached) AS cached,
-         sum(cost) AS cost FROM usage_hours WHERE hour >= ? AND hour < ?${where} GROUP BY ${names} ORDER BY ${names}`,
+         sum(cost) AS cost FROM usage_hours WHERE hour >= ? AND hour < ?${where} GROUP BY ${names}`,
       ...values,
     )
     .map((row) => ({
