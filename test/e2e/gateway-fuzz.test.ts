@@ -249,12 +249,19 @@ function oddRequest(random: Random, agent: Agent): Case {
   });
 }
 
+/** What was last sent on a connection: it may be the reason why the next one fails. */
+const previous = new WeakMap<object, string>();
+
 interface Sent {
   method?: string;
   body: Buffer | undefined;
   headers?: Record<string, string>;
   what: string;
 }
+
+/** Without it Node's client sends the body of an OPTIONS or DELETE as if it were the next request. */
+const lengthOf = (body: Buffer | undefined): Record<string, string> =>
+  body === undefined ? {} : { "content-length": String(body.length) };
 
 function send(agent: Agent, path: string, { method = "POST", body, headers = {}, what }: Sent): Case {
   return {
@@ -264,9 +271,16 @@ function send(agent: Agent, path: string, { method = "POST", body, headers = {},
       new Promise((resolve, reject) => {
         const request = httpRequest(
           `${gateway.url}/`,
-          { agent, method, path, headers: { ...bearer, "content-type": "application/json", ...headers }, timeout: answerMs },
+          {
+            agent,
+            method,
+            path,
+            headers: { ...bearer, "content-type": "application/json", ...lengthOf(body), ...headers },
+            timeout: answerMs,
+          },
           (response) => {
             const chunks: Buffer[] = [];
+            previous.set(response.socket, `${response.statusCode} to ${what.slice(0, 300)}`);
             response.on("data", (chunk: Buffer) => chunks.push(chunk));
             // A stream that fails ends in a broken connection.
             const done = (): void =>
@@ -279,7 +293,10 @@ function send(agent: Agent, path: string, { method = "POST", body, headers = {},
           },
         );
         request.on("timeout", () => request.destroy(new Error(`no answer within ${answerMs} ms`)));
-        request.on("error", reject);
+        request.on("error", (error) => {
+          const before = request.reusedSocket && request.socket ? previous.get(request.socket) : undefined;
+          reject(before === undefined ? error : new Error(`${error.message}; before it on this connection: ${before}`));
+        });
         request.end(body);
       }),
   };
