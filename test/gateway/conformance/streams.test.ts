@@ -6,7 +6,8 @@ import OpenAI from "openai";
 import { type FakeUpstream, startFakeUpstream } from "../../support/fake-upstream.ts";
 import { bearer, startGateway, type TestGateway, token } from "../../support/gateway.ts";
 import { type ClientName, clientApis, everyKind, kinds } from "../../support/translations.ts";
-import { type Expected, fixtures } from "./fixtures.ts";
+import type { Expected } from "./fixture.ts";
+import { fixtures } from "./fixtures.ts";
 import { checkEvents } from "./shapes.ts";
 
 let upstream: FakeUpstream;
