@@ -6,6 +6,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent } from "undici";
+import { nodeFlags } from "../../gateway/process/supervisor-child.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { freePort } from "../support/gateway.ts";
 
@@ -46,20 +47,10 @@ try {
 
 /** Started as the supervisor starts it. */
 function startGateway(config: string) {
-  return spawn(
-    process.execPath,
-    [
-      "--disable-warning=ExperimentalWarning",
-      "--max-semi-space-size=4",
-      join(import.meta.dirname, "../../gateway/main.ts"),
-      "--config",
-      config,
-    ],
-    {
-      env: { PATH: process.env.PATH, OPENCLAW_STATE_DIR: folder, NODE_COMPILE_CACHE: join(folder, "compile-cache") },
-      stdio: ["ignore", "ignore", "inherit"],
-    },
-  );
+  return spawn(process.execPath, [...nodeFlags, join(import.meta.dirname, "../../gateway/main.ts"), "--config", config], {
+    env: { PATH: process.env.PATH, OPENCLAW_STATE_DIR: folder, NODE_COMPILE_CACHE: join(folder, "compile-cache") },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
 }
 
 async function measureStart(config: string, port: number): Promise<{ ms: number; idleMb: number }> {

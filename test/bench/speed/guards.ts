@@ -1,5 +1,6 @@
 // What has to be on while the gateway is measured, judged by what it does: a figure without its guards is worth nothing.
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { accessLog, type Contender, models, token } from "./contenders.ts";
 
 export interface Guard {
@@ -38,9 +39,13 @@ export async function guardsOf(ours: Contender, folder: string, seesUsage: () =>
   ];
 }
 
-/** What the books on disk say of the calls; empty where they say nothing. */
+/** What the books on disk say of the calls; empty where they say nothing. They are written in batches. */
 export async function usageSeen(ours: Contender): Promise<string> {
-  const answer = await fetch(`http://127.0.0.1:${ours.port}/api/usage`, { headers: operator });
-  const text = await answer.text();
-  return answer.status === 200 && text.includes('"bench"') ? `/api/usage: ${text.slice(0, 120)}` : "";
+  for (let tries = 0; tries < 50; tries += 1) {
+    const answer = await fetch(`http://127.0.0.1:${ours.port}/api/usage?groupBy=token`, { headers: operator });
+    const text = await answer.text();
+    if (answer.status === 200 && text.includes('"bench"')) return `/api/usage: ${text.slice(0, 200)}`;
+    await sleep(100);
+  }
+  return "";
 }
