@@ -6,7 +6,7 @@ import { bearer, chat } from "../support/gateway.ts";
 import { type MeasuredGateway, startMeasuredGateway } from "../support/measured-gateway.ts";
 
 const rounds = Number(process.env.ROUNDS ?? 10_000);
-const warmUp = rounds / 5;
+const warmUp = rounds / 10;
 const atOnce = 48;
 const limitMs = 150;
 
@@ -99,7 +99,7 @@ async function atRest(gateway: MeasuredGateway): Promise<string> {
   }
 }
 
-test(`${rounds} rounds of mixed faults leave no socket and no memory behind`, async () => {
+test(`${rounds} rounds of mixed faults leave no socket and no memory behind`, async (context) => {
   const timeouts = { connectMs: 5000, headersMs: limitMs, firstTokenMs: limitMs, betweenTokensMs: limitMs, totalMs: 2000 };
   const breaker = { failures: 1_000_000, errorRate: { minRequests: 1_000_000 }, maxOpenMs: 1 };
   const gateway = await startMeasuredGateway(a.baseUrl, b.baseUrl, {
@@ -115,6 +115,7 @@ test(`${rounds} rounds of mixed faults leave no socket and no memory behind`, as
     const text = await atRest(gateway);
     const after = await gateway.measure();
     const shown = JSON.stringify({ before, after, ends });
+    context.diagnostic(shown);
     // Connections that are kept on both sides are as many as were used at once.
     assert.ok(after.files <= before.files + 2 * atOnce, shown);
     assert.ok(after.heapBytes <= before.heapBytes + 10 * 1024 * 1024, shown);
