@@ -84,8 +84,10 @@ export const quotaSchema = z.strictObject({
     .int()
     .min(0)
     .max(60_000)
-    .default(2000)
-    .describe("a request that is not answered yet counts as arrived this much later than it was sent, at most"),
+    .default(5000)
+    .describe(
+      "a request counts from when its answer began, or from this long after it was sent: what is late on its way must not be one too many there",
+    ),
 });
 export type QuotaConfig = z.output<typeof quotaSchema>;
 

@@ -37,6 +37,9 @@ interface Attempt {
   over: boolean;
 }
 
+/** Keys that are refused again and again are the provider's word in the end. */
+const maxBlamed = 16;
+
 /** Never throws: what goes wrong is told to the sink. */
 export function callWithFailover(options: Options, sink: RestartableSink): CallHandle {
   const { work, candidates, gate, upstreams, metrics, hedge } = options;
@@ -45,6 +48,8 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
   const running: Attempt[] = [];
   let answering: Attempt | undefined;
   let tries = 0;
+  /** Tries whose failure was that of a key: the upstream itself was not asked in vain. */
+  let blamed = 0;
   let over = false;
   let waited = false;
   let leaveQueue: (() => void) | undefined;
@@ -94,7 +99,8 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
           },
           fail(error) {
             close(self);
-            if (place.takesBlame?.(error)) {
+            if (blamed < maxBlamed && place.takesBlame?.(error)) {
+              blamed += 1;
               self.call.end("cancelled");
               candidates.giveBack(route);
             } else self.call.end(error);
@@ -160,7 +166,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
       return;
     }
     for (const other of running.slice()) drop(other, "lost");
-    const mayGoOn = tryNext && tries < options.maxTries && spentMs() < options.totalMs && sink.restart();
+    const mayGoOn = tryNext && tries - blamed < options.maxTries && spentMs() < options.totalMs && sink.restart();
     if (!mayGoOn || !askNext(error)) fail(route, error);
   }
 

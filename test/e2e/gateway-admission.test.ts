@@ -80,9 +80,9 @@ test("the least loaded engine is asked within one look, also when the load is so
   }
 });
 
-test("an engine's own queue stays short: the rest waits here, and a second token passes the first one's hundred", async () => {
-  const serviceMs = 500;
-  await Promise.all([a.set({ maxSeqs: 4, serviceMs }), b.set({ maxSeqs: 4, serviceMs })]);
+test("an engine's own queue stays short: the rest waits here, and a second token's first passes another one's hundred", async () => {
+  const engines = { maxSeqs: 4, serviceMs: 50, held: true };
+  await Promise.all([a.set(engines), b.set(engines)]);
   const limits = { metrics: true, maxWaiting: 2, maxConcurrent: 4 };
   const gateway = await startStack({
     tokens: [{ id: "other", token: "other-token-0123456789" }],
@@ -90,19 +90,17 @@ test("an engine's own queue stays short: the rest waits here, and a second token
   });
   try {
     const crowd = Array.from({ length: 108 }, () => chat(gateway.url, { model: "pool", user: "busy" }));
-    await until(gateway, /openclaw_queue_lane_size\{lane="normal"\} ([6-9][0-9]|100)\n/);
-    const begun = performance.now();
-    const other = await chat(gateway.url, { model: "pool", user: "other" }, { authorization: "Bearer other-token-0123456789" });
-    const tookMs = performance.now() - begun;
-    assert.equal(other.status, 200);
+    await until(gateway, /openclaw_queue_lane_size\{lane="normal"\} 100\n/);
+    const other = chat(gateway.url, { model: "pool", user: "other" }, { authorization: "Bearer other-token-0123456789" });
+    await until(gateway, /openclaw_queue_lane_size\{lane="normal"\} 101\n/);
+    await Promise.all([a.release(), b.release()]);
+    assert.equal((await other).status, 200);
     assert.ok((await Promise.all(crowd)).every(({ status }) => status === 200));
     const ledger = [...(await a.ledger()), ...(await b.ledger())].sort((one, next) => one.atMs - next.atMs);
     assert.equal(ledger.length, 109);
     assert.ok(ledger.every(({ ranWith }) => ranWith <= 4));
-    // In order of arrival it would have been the last, 60 places and 8 service times later; the rest is for a busy machine.
     const place = ledger.findIndex(({ tag }) => tag === "other");
-    assert.ok(place < 108 - 20, `${place} were before it`);
-    assert.ok(tookMs <= (2 + 1) * serviceMs + 1500, `it took ${tookMs} ms`);
+    assert.ok(place <= 8 + 2 * 8, `two service times of 8 places after the first 8 that ran: ${place} were before it`);
   } finally {
     await gateway.close();
   }
@@ -169,7 +167,7 @@ test("a quota is never exceeded in a sliding window at the provider, by its own 
   await a.set({ maxSeqs: 1000, serviceMs: 5 });
   const gateway = await startStack({
     admission: { queue: { maxWaitMs: 30 * windowMs } },
-    quotas: { a: { windowMs, guardMs: 500, requestsPerMinute: 60 } },
+    quotas: { a: { windowMs, guardMs: 60_000, requestsPerMinute: 60 } },
   });
   try {
     const answers = await Promise.all(Array.from({ length: 200 }, () => chat(gateway.url, { model: "a/fake-model" })));
@@ -177,8 +175,10 @@ test("a quota is never exceeded in a sliding window at the provider, by its own 
     const ledger = await a.ledger();
     assert.equal(ledger.length, 200);
     assert.ok(mostWithin(ledger, windowMs) <= 60, `${mostWithin(ledger, windowMs)} within the window`);
-    const took = Math.max(...ledger.map(({ atMs }) => atMs)) - Math.min(...ledger.map(({ atMs }) => atMs));
-    assert.ok(took < 4 * windowMs * 2, `all of what was bought is used: ${took} ms`);
+    const times = ledger.map(({ atMs }) => atMs);
+    const tookMs = Math.max(...times) - Math.min(...times);
+    // 60 at once, and three more windows for the rest; twice that for a busy machine.
+    assert.ok(tookMs < 2 * 4 * windowMs, `all of what was bought is used: ${tookMs} ms`);
   } finally {
     await gateway.close();
   }
@@ -192,7 +192,7 @@ test("several keys: each within its own quota; a provider that counts more stric
     quotas: {
       a: {
         windowMs,
-        guardMs: 200,
+        guardMs: 60_000,
         keys: [
           { id: "one", apiKey: "key-one-0123456789", requestsPerMinute: 5 },
           // Bought as 5, written as 8: its refusals are not passed on.
@@ -230,7 +230,7 @@ test("over the quota the fallback answers, or, where the settings say so, the re
     const gateway = await startStack({
       routing: { fallbacks: { "a/fake-model": ["b/fake-model"] } },
       admission: { whenFull },
-      quotas: { a: { windowMs: 1000, guardMs: 100, requestsPerMinute: 3 } },
+      quotas: { a: { windowMs: whenFull === "wait" ? 1000 : 60_000, requestsPerMinute: 3 } },
     });
     try {
       const answers = await Promise.all(Array.from({ length: 5 }, () => chat(gateway.url, { model: "a/fake-model" })));

@@ -7,6 +7,7 @@ let options: VllmOptions = { maxSeqs: 4, serviceMs: 100 };
 let ledger: VllmRequest[] = [];
 let running = 0;
 const waiting: (() => void)[] = [];
+const held: (() => void)[] = [];
 
 function release(): void {
   running -= 1;
@@ -65,6 +66,7 @@ async function serve(request: IncomingMessage, response: ServerResponse, body: s
   }
   entry.state = "running";
   entry.ranWith = running;
+  if (options.held) await new Promise<void>((resolve) => held.push(resolve));
   await new Promise((resolve) => setTimeout(resolve, options.serviceMs));
   release();
   entry.state = response.destroyed ? "aborted" : "finished";
@@ -97,7 +99,11 @@ const server = createServer((request, response) => {
       response.end(vllmMetrics({ model: "fake-model", running: runs, waiting: waits, kv: runs / options.maxSeqs / 2 }));
     } else if (request.url === "/v1/models") json({ object: "list", data: [{ id: "fake-model", object: "model" }] });
     else if (request.url === "/control/ledger") json(ledger);
-    else if (request.url === "/control/set") {
+    else if (request.url === "/control/release") {
+      options = { ...options, held: false };
+      for (const go of held.splice(0)) go();
+      json({});
+    } else if (request.url === "/control/set") {
       const next: VllmOptions = JSON.parse(body);
       options = next;
       ledger = [];

@@ -8,6 +8,8 @@ export interface VllmOptions {
   readonly maxSeqs: number;
   /** How long each one runs. */
   readonly serviceMs: number;
+  /** None ends before `release`. */
+  readonly held?: boolean;
   /** Requests of somebody else: they show in the figures only. */
   readonly others?: number;
   /** A key that sends more gets 429. */
@@ -31,6 +33,7 @@ export interface FakeVllm {
   readonly baseUrl: string;
   /** Empties the ledger. */
   set(options: VllmOptions): Promise<void>;
+  release(): Promise<void>;
   ledger(): Promise<VllmRequest[]>;
   close(): Promise<void>;
 }
@@ -48,6 +51,9 @@ export async function startFakeVllm(): Promise<FakeVllm> {
     baseUrl: `http://127.0.0.1:${port}/v1`,
     async set(options) {
       await control("set", options);
+    },
+    async release() {
+      await control("release", {});
     },
     async ledger() {
       const list = await control("ledger", {});
