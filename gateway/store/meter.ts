@@ -72,6 +72,11 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
   }
 
   function take(key: string, amount: number, rule: Rule, least = amount): Taken | Promise<Taken> {
+    if (direct && rule.kind !== "concurrent") {
+      // Nothing is kept, so there is nothing to look up either.
+      const lease = allowances.lease({ holder, key, rule, need: least, want: amount, spare: 0, held: 0 });
+      return lease instanceof Promise ? lease.then(takenOf) : takenOf(lease);
+    }
     const entry = entryOf(key, rule);
     if (entry.asking) {
       entry.waiting += 1;
@@ -238,4 +243,8 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
       entries.clear();
     },
   };
+}
+
+function takenOf({ granted, remaining, resetMs, retryAfterMs, stamp }: Lease): Taken {
+  return { ok: granted > 0, remaining: Math.max(0, remaining), resetMs, retryAfterMs, stamp, amount: granted };
 }
