@@ -34,7 +34,7 @@ function nameOf(value: object): string | undefined {
 
 /** Where a secret would stand in clear; a text in one of these places is never meant to be read by others. */
 const secretPlaces = [
-  /^quotas\.[^.]+\.keys\.\d+\.key$/,
+  /^quotas\.[^.]+\.keys\.\d+\.apiKey$/,
   /^cluster\.redisUrl$/,
   /^tracing\.headers\.[^.]+$/,
   /^models\.providers\.[^.]+\.request\.(?:tls\.(?:key|passphrase)|proxy\.tls\.(?:key|passphrase)|auth\.(?:token|value))$/,
