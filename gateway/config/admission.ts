@@ -21,7 +21,9 @@ const upstreamLimitsSchema = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe("full while so many requests of this gateway are under way; for any server"),
+    .describe(
+      "full while so many requests are under way, those of all workers and, over Redis, of all replicas; for any server",
+    ),
 });
 export type UpstreamLimits = z.output<typeof upstreamLimitsSchema>;
 
@@ -62,7 +64,7 @@ export type AdmissionConfig = z.output<typeof admissionSchema>;
 const boughtSchema = {
   requestsPerMinute: z.int().min(1).optional().describe("requests in any sliding minute"),
   tokensPerMinute: z.int().min(1).optional().describe("tokens in any sliding minute, in and out"),
-  concurrent: z.int().min(1).optional().describe("requests at the same time"),
+  concurrent: z.int().min(1).optional().describe("requests at the same time, of all workers and replicas together"),
 };
 
 export const quotaSchema = z.strictObject({

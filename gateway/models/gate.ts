@@ -20,11 +20,15 @@ export interface Waiter {
   taken(route: Route, place: Place): void;
   /** Waited for too long, or for nothing: other upstreams may be asked where the error's code allows it. */
   refused(error: GatewayError): void;
+  /** Others had to be asked about one of them, and it is full indeed: all upstreams may be looked at again. */
+  again?(): void;
 }
 
 export interface Gate {
   /** A place at once; undefined: the upstream is full, or its provider's quota is used up. */
   enter(route: Route, work: ModelWork): Place | undefined;
+  /** After `enter` found no place: other processes are being asked for one, and it is not known to be full. */
+  isAsking(route: Route): boolean;
   /**
    * Waits for a place at any of these, which were all full just now. Throws a GatewayError when nobody may wait.
    * Later exactly one of the waiter's functions is called, never before this returns; what it returns leaves the queue,
@@ -37,4 +41,4 @@ export interface Gate {
 export const openPlace: Place = { leave: () => {} };
 
 /** No limits. */
-export const openGate: Gate = { enter: () => openPlace, wait: () => () => {} };
+export const openGate: Gate = { enter: () => openPlace, isAsking: () => false, wait: () => () => {} };

@@ -28,6 +28,8 @@ interface Entry {
   spent: number;
   askedAtMs: number;
   asking: Promise<void> | undefined;
+  /** concurrent: something ended while the authority was asked; it is told once the answer is here. */
+  ended: boolean;
   /** Requests that wait for that answer. */
   waiting: number;
   /** Whoever needs so much is refused until then without asking. */
@@ -64,6 +66,7 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
       spent: 0,
       askedAtMs: now(),
       asking: undefined,
+      ended: false,
       waiting: 0,
       refused: undefined,
     };
@@ -106,6 +109,8 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
     entry.asking = promise;
     const done = (taken: Taken): Taken => {
       entry.asking = undefined;
+      if (entry.ended) hold(key, entry);
+      entry.ended = false;
       resolve();
       return taken;
     };
@@ -206,7 +211,9 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
       // What others may wait for is not kept.
       const keep = direct ? 0 : Math.min(entry.left - delta, Math.max(0, Math.floor(entry.remaining / 8)));
       entry.left = keep;
-      if (keep === 0 || entry.used + entry.left === 0) hold(key, entry);
+      // What the answer on its way grants is not among what is held yet.
+      if (entry.asking) entry.ended = true;
+      else if (keep === 0 || entry.used + entry.left === 0) hold(key, entry);
       if (entry.used === 0 && entry.left === 0 && !entry.asking) entries.delete(key);
     } else if (delta > 0) {
       // More than was taken: from the lease at hand, the rest is debt that all must see.

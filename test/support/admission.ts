@@ -96,23 +96,31 @@ export function startAdmission(stack: Stack, meter?: Meter) {
         place.leave(record(answer?.status === 429 ? "upstream_rate_limited" : "ok"));
       });
     };
-    for (const route of routes) {
-      const place = admission.gate.enter(route, work);
-      if (!place) continue;
-      begin(route, place);
-      return request;
-    }
-    try {
-      leaveQueue = admission.gate.wait(routes, work, {
-        taken: begin,
-        refused(error) {
-          request.error = error;
-        },
-      });
-    } catch (error) {
-      // Nothing but a refusal is thrown.
-      Object.assign(request, { error });
-    }
+    const look = (): void => {
+      const full: Route[] = [];
+      for (const route of routes) {
+        const place = admission.gate.enter(route, work);
+        if (place) {
+          begin(route, place);
+          return;
+        }
+        full.push(route);
+        if (admission.gate.isAsking(route)) break;
+      }
+      try {
+        leaveQueue = admission.gate.wait(full, work, {
+          taken: begin,
+          again: look,
+          refused(error) {
+            request.error = error;
+          },
+        });
+      } catch (error) {
+        // Nothing but a refusal is thrown.
+        Object.assign(request, { error });
+      }
+    };
+    look();
     return request;
   }
 

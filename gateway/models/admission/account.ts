@@ -3,6 +3,7 @@ import type { SecretInput } from "../../config/fields.ts";
 import type { Meter, Rule, Taken } from "../../store/allowances.ts";
 import type { Clock } from "./clock.ts";
 import { type HeaderReader, type RateHeaders, readRateHeaders, refillMs } from "./rate-headers.ts";
+import { createSharedLimit, type SharedLimit } from "./shared-limit.ts";
 import { createWindow, type Use } from "./window.ts";
 
 export interface Bought {
@@ -27,6 +28,8 @@ export interface Account {
   waitMs(tokens: number): number;
   /** The same for the last of `count` calls. */
   waitForMs(count: number, tokens: number): number;
+  /** Other processes are being asked: whether a call may go is known in a moment. */
+  isAsking(): boolean;
   /** 0 to 1. */
   left(): number;
   /** Undefined: not now after all, since other processes used it up or are being asked; `onOpen` tells when to look again. */
@@ -52,8 +55,10 @@ export function createAccount(settings: Settings): Account {
   const { id, key, bought, windowMs, guardMs, clock, shared, onOpen } = settings;
   const limits = { requests: bought.requestsPerMinute, tokens: bought.tokensPerMinute };
   const window = createWindow({ windowMs, guardMs, limits, now: clock.now });
-  const sharedRequests = sharedLimit(shared, "requests", limits.requests, windowMs + guardMs);
-  const sharedTokens = sharedLimit(shared, "tokens", limits.tokens, windowMs + guardMs);
+  const span = { kind: "window", windowMs: windowMs + guardMs } as const;
+  const sharedRequests = sharedLimit("requests", limits.requests, (limit) => ({ ...span, limit }));
+  const sharedTokens = sharedLimit("tokens", limits.tokens, (limit) => ({ ...span, limit }));
+  const sharedPlaces = sharedLimit("concurrent", bought.concurrent, (limit) => ({ kind: "concurrent", limit }));
   let active = 0;
   /** Sent, and their answers' headers are not here: the provider's word does not know of them. */
   let unanswered = 0;
@@ -71,25 +76,30 @@ export function createAccount(settings: Settings): Account {
 
   function waitMs(tokens: number): number {
     if (bought.concurrent !== undefined && active >= bought.concurrent) return Number.POSITIVE_INFINITY;
-    // The answer says when to look again.
-    if (sharedRequests?.isAsking() || sharedTokens?.isAsking()) return Number.POSITIVE_INFINITY;
-    return Math.max(0, blockedUntil - clock.now(), saidWaitMs(tokens), window.waitMs(tokens));
+    return Math.max(sharedWaitMs(), blockedUntil - clock.now(), saidWaitMs(tokens), window.waitMs(tokens));
   }
 
-  function sharedUnits(tokens: number): SharedUnits | undefined {
-    const requests = sharedRequests?.take(1);
-    if (requests === undefined && sharedRequests) return refuse(sharedRequests);
-    const ofTokens = sharedTokens?.take(Math.min(tokens, limits.tokens ?? tokens));
-    if (ofTokens === undefined && sharedTokens) {
-      if (requests) sharedRequests?.settle(-1, requests);
-      return refuse(sharedTokens);
+  const sharedWaitMs = (): number =>
+    Math.max(0, sharedRequests?.waitMs() ?? 0, sharedTokens?.waitMs() ?? 0, sharedPlaces?.waitMs() ?? 0);
+
+  /** All that the other processes have a part in, or nothing of it. */
+  function sharedUnits(tokens: number): readonly SharedUnit[] | undefined {
+    const units: SharedUnit[] = [];
+    const asks = [
+      { limit: sharedRequests, kind: "request", amount: 1 },
+      { limit: sharedTokens, kind: "tokens", amount: Math.min(tokens, limits.tokens ?? tokens) },
+      { limit: sharedPlaces, kind: "place", amount: 1 },
+    ] as const;
+    for (const { limit, kind, amount } of asks) {
+      if (!limit) continue;
+      const taken = limit.take(amount);
+      if (!taken) {
+        for (const unit of units) unit.limit.putBack(unit.taken);
+        return undefined;
+      }
+      units.push({ limit, kind, taken });
     }
-    return { requests, tokens: ofTokens };
-  }
-
-  function refuse(limit: SharedLimit): undefined {
-    if (!limit.isAsking()) blockedUntil = Math.max(blockedUntil, clock.now() + limit.retryAfterMs());
-    return undefined;
+    return units;
   }
 
   return {
@@ -99,7 +109,16 @@ export function createAccount(settings: Settings): Account {
       return active;
     },
     waitMs,
-    waitForMs: (count, tokens) => Math.max(0, blockedUntil - clock.now(), saidWaitMs(tokens), window.waitForMs(count, tokens)),
+    waitForMs(count, tokens) {
+      const ofOthers = sharedWaitMs();
+      return Math.max(
+        Number.isFinite(ofOthers) ? ofOthers : 0,
+        blockedUntil - clock.now(),
+        saidWaitMs(tokens),
+        window.waitForMs(count, tokens),
+      );
+    },
+    isAsking: () => sharedWaitMs() === Number.POSITIVE_INFINITY,
     left() {
       const ofPlaces = bought.concurrent === undefined ? 1 : 1 - active / bought.concurrent;
       const { requests, tokens } = said?.limits ?? {};
@@ -134,10 +153,10 @@ export function createAccount(settings: Settings): Account {
           active -= 1;
           if (!sent) use.cancel();
           else if (used !== undefined) use.settle(used);
-          if (units.requests && !sent) sharedRequests?.settle(-1, units.requests);
-          if (units.tokens) {
-            const real = sent ? (used ?? units.tokens.amount) : 0;
-            sharedTokens?.settle(real - units.tokens.amount, units.tokens);
+          for (const { limit, kind, taken } of units) {
+            if (!sent) limit.putBack(taken);
+            else if (kind === "place") limit.settle(-1, taken);
+            else if (kind === "tokens" && used !== undefined) limit.settle(used - taken.amount, taken);
           }
         },
       };
@@ -147,77 +166,18 @@ export function createAccount(settings: Settings): Account {
     },
   };
 
-  function sharedLimit(
-    at: Settings["shared"],
-    kind: string,
-    limit: number | undefined,
-    spanMs: number,
-  ): SharedLimit | undefined {
-    if (!at || limit === undefined) return undefined;
-    return createSharedLimit(at.meter, `quota:${at.name}:${kind}`, { kind: "window", limit, windowMs: spanMs }, onOpen);
+  function sharedLimit(kind: string, limit: number | undefined, ruleOf: (limit: number) => Rule): SharedLimit | undefined {
+    if (!shared || limit === undefined) return undefined;
+    const { meter, name } = shared;
+    return createSharedLimit({ meter, name: `quota:${name}:${kind}`, rule: ruleOf(limit), clock, onOpen });
   }
 }
 
-interface SharedUnits {
-  readonly requests: Taken | undefined;
-  readonly tokens: Taken | undefined;
+interface SharedUnit {
+  readonly limit: SharedLimit;
+  readonly kind: "request" | "tokens" | "place";
+  readonly taken: Taken;
 }
 
 const share = (limit: { remaining: number; limit: number | undefined } | undefined): number =>
   limit?.limit ? limit.remaining / limit.limit : 1;
-
-interface SharedLimit {
-  /** Undefined: used up, or being asked for. */
-  take(amount: number): Taken | undefined;
-  settle(delta: number, taken: Taken): void;
-  isAsking(): boolean;
-  /** After a refusal. */
-  retryAfterMs(): number;
-}
-
-/** Others are not asked again sooner. */
-const leastRetryMs = 20;
-
-/** While others are asked, a call waits in the queue; what they gave is for the first that goes then. */
-function createSharedLimit(meter: Meter, name: string, rule: Rule, onOpen: () => void): SharedLimit {
-  let kept: Taken | undefined;
-  let asking = false;
-  let retryAfterMs = 0;
-  return {
-    take(amount) {
-      if (kept) {
-        const units = kept;
-        if (units.amount < amount) {
-          meter.settle(name, -units.amount, rule, units);
-          kept = undefined;
-          return this.take(amount);
-        }
-        kept = undefined;
-        if (units.amount > amount) meter.settle(name, amount - units.amount, rule, units);
-        return { ...units, amount };
-      }
-      retryAfterMs = 0;
-      if (asking) return undefined;
-      const answer = meter.take(name, amount, rule);
-      if (!(answer instanceof Promise)) {
-        if (answer.ok) return answer;
-        retryAfterMs = answer.retryAfterMs;
-        return undefined;
-      }
-      asking = true;
-      answer.then((taken) => {
-        asking = false;
-        if (taken.ok) kept = taken;
-        else retryAfterMs = taken.retryAfterMs;
-        onOpen();
-        // Nobody wanted it any more; later it would count for the wrong time.
-        if (kept) meter.settle(name, -kept.amount, rule, kept);
-        kept = undefined;
-      });
-      return undefined;
-    },
-    settle: (delta, taken) => meter.settle(name, delta, rule, taken),
-    isAsking: () => asking,
-    retryAfterMs: () => Math.max(leastRetryMs, retryAfterMs),
-  };
-}

@@ -55,9 +55,13 @@ export function createAdmission(
   let ofToken = new Map<string, Priority>();
   let wake: { readonly at: number; readonly cancel: () => void } | undefined;
   const queue = createFairQueue((priority) => settings.admission.queue.weights[priority]);
+  /** Those that wait for what other processes say, and when it is no, for something else. */
+  const askers = new Map<Waiting, () => void>();
   const limits = createLimits({
     clock,
     readPage,
+    meter,
+    onOpen: othersAnswered,
     onLook(providerId, loads) {
       for (const [model, { running, waiting, kv }] of loads ?? []) {
         metrics.upstreamRunning.set(running, providerId, model);
@@ -75,9 +79,17 @@ export function createAdmission(
     queue.pump();
   }
 
+  function othersAnswered(): void {
+    pump();
+    for (const look of [...askers.values()]) look();
+  }
+
+  const isAsking = (route: Route): boolean =>
+    meter !== undefined && (limits.isAsking(route) || (quotas.get(route.provider.id)?.isAsking() ?? false));
+
   /** A quota that is used up opens by time alone. */
   function wakeIn(ms: number): void {
-    if (!Number.isFinite(ms)) return;
+    if (!Number.isFinite(ms) || ms <= 0) return;
     const at = clock.now() + ms;
     if (wake && wake.at <= at) return;
     wake?.cancel();
@@ -97,7 +109,10 @@ export function createAdmission(
     if (limited && limits.isFull(route)) return undefined;
     const ticket = quota?.take(tokensOf(work, quota));
     if (quota && !ticket) return undefined;
-    return createPlace({ end: limits.begin(route), ticket, onLeave: pump });
+    const end = limits.begin(route);
+    if (end) return createPlace({ end, ticket, onLeave: pump });
+    ticket?.end(false, undefined);
+    return undefined;
   }
 
   function wait(routes: readonly Route[], work: ModelWork, waiter: Waiter): () => void {
@@ -110,7 +125,8 @@ export function createAdmission(
       if (quota) tokens.set(provider.id, tokensOf(work, quota));
     }
     const expected = estimate(routes, lane, work.callerId, priority, tokens);
-    if (queue.length >= maxLength) throw refusal("full", priority, expected.ms);
+    const asks = routes.some(isAsking);
+    if (!asks && queue.length >= maxLength) throw refusal("full", priority, expected.ms);
     // Known to be in vain: a quota does not open sooner for those who wait.
     if (expected.atLeastMs > maxWaitMs) throw refusal("quota", priority, expected.ms);
 
@@ -127,10 +143,7 @@ export function createAdmission(
           place = { route, place: found };
           return true;
         }
-        for (const { provider } of routes) {
-          const quota = quotas.get(provider.id);
-          if (quota) wakeIn(quota.waitMs(tokens.get(provider.id) ?? 0));
-        }
+        wakeInTime();
         return false;
       },
       go() {
@@ -145,17 +158,30 @@ export function createAdmission(
       waiter.refused(refusal("timeout", priority, ms));
     });
 
+    function wakeInTime(): void {
+      for (const route of routes) {
+        wakeIn(limits.waitMs(route));
+        wakeIn(quotas.get(route.provider.id)?.waitMs(tokens.get(route.provider.id) ?? 0) ?? Number.POSITIVE_INFINITY);
+      }
+    }
+
     function over(outcome: string): void {
       cancelTimer();
+      askers.delete(waiting);
       metrics.queueLength.set(queue.lengthOf(priority), priority);
       metrics.queueWait.observe((clock.now() - begun) / 1000, priority, outcome);
     }
 
     queue.push(waiting);
     metrics.queueLength.set(queue.lengthOf(priority), priority);
-    for (const { provider } of routes) {
-      const quota = quotas.get(provider.id);
-      if (quota) wakeIn(quota.waitMs(tokens.get(provider.id) ?? 0));
+    wakeInTime();
+    const { again } = waiter;
+    if (asks && again && (settings.admission.whenFull === "fallback" || maxLength === 0)) {
+      askers.set(waiting, () => {
+        if (routes.some(isAsking) || !queue.remove(waiting)) return;
+        over("again");
+        again();
+      });
     }
     return () => {
       if (!queue.remove(waiting)) return;
@@ -196,13 +222,13 @@ export function createAdmission(
       // What was used of an unchanged quota stays used.
       const same = old.get(id);
       const kept = same && JSON.stringify(before.quotas[id]) === JSON.stringify(config) ? same : undefined;
-      quotas.set(id, kept ?? createQuota(id, config, { clock, meter, onOpen: pump }));
+      quotas.set(id, kept ?? createQuota(id, config, { clock, meter, onOpen: othersAnswered }));
     }
     pump();
   }
 
   return {
-    gate: { enter, wait },
+    gate: { enter, isAsking, wait },
     load: (route, active) => limits.load(route) ?? active,
     detail() {
       const byPriority: Record<Priority, number> = { interactive: 0, normal: 0, batch: 0 };

@@ -11,6 +11,8 @@ export interface Quota {
   /** 0: a call may go now, with one of the keys. Infinity: when another one ends. */
   waitMs(tokens: number): number;
   waitForMs(count: number, tokens: number): number;
+  /** Other processes are being asked for a part of it. */
+  isAsking(): boolean;
   take(tokens: number): Ticket | undefined;
   list(): readonly { readonly key: string; readonly left: number; readonly active: number; readonly waitMs: number }[];
 }
@@ -116,6 +118,7 @@ export function createQuota(providerId: string, config: QuotaConfig, deps: Deps)
         whole.waitForMs(count, tokens),
         soonest((one) => one.waitForMs(Math.ceil(count / Math.max(1, own.length)), tokens)),
       ),
+    isAsking: () => whole.isAsking() || own.some((one) => one.isAsking()),
     take,
     list: () =>
       (own.length > 0 ? own : [whole]).map((one) => ({

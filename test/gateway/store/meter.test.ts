@@ -135,6 +135,22 @@ describe("four processes", () => {
       }
     }));
 
+  test("one that ends while another is asked for is not one too many elsewhere", () =>
+    using(2, async ({ meters }) => {
+      const rule: Rule = { kind: "concurrent", limit: 2 };
+      const [a, b] = [worker(meters, 0), worker(meters, 1)];
+      const first = await a.take("c", 1, rule);
+      const asked = a.take("c", 1, rule);
+      a.settle("c", -1, rule, first);
+      assert.equal((await asked).ok, true);
+      await new Promise((resolve) => setImmediate(resolve));
+      const others = [await b.take("c", 1, rule), await b.take("c", 1, rule)];
+      assert.deepEqual(
+        others.map(({ ok }) => ok),
+        [true, false],
+      );
+    }));
+
   test("what was reserved and not used comes back; what was used beyond it is owed", () =>
     using(2, async ({ meters }) => {
       const rule: Rule = { kind: "period", limit: 1000, endsMs: Number.MAX_SAFE_INTEGER };
