@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import type { RemoteContent } from "../../gateway/config/remote-content.ts";
 import type { Resolve } from "../../gateway/models/destination.ts";
 import { fetchLink } from "../../gateway/models/linked/fetch-link.ts";
-import { findLinks, type Link } from "../../gateway/models/linked/find.ts";
+import { findLinks, type Link, mayHoldLinks } from "../../gateway/models/linked/find.ts";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
 import { bearer, fakeConfig, startGateway, type TestGateway } from "../support/gateway.ts";
 
@@ -67,6 +67,15 @@ async function look(gateway: TestGateway, url: string): Promise<{ status: number
   const ledger = await upstream.ledger();
   return { status: response.status, text: await response.text(), sent: ledger.at(-1)?.body };
 }
+
+test("names of fields are found however they are written", () => {
+  const written = (name: string): Buffer =>
+    Buffer.from(`{"content":[{"type":"x","${name}":{"url":"http://169.254.169.254/"}}]}`);
+  assert.equal(mayHoldLinks(written("image_url")), true);
+  for (const name of ["\\u0069mage_url", "im\\u0061ge\\u005Furl", "\\u0066ile_url"])
+    assert.equal(mayHoldLinks(written(name)), true, name);
+  assert.equal(mayHoldLinks(written("caf\\u00e9 \\n")), false);
+});
 
 describe("the model server fetches", () => {
   test("public addresses and unknown names pass as they are", async () => {

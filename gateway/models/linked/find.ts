@@ -12,7 +12,14 @@ export interface Link {
 
 /** Only bodies that hold one of these words are looked into. */
 const words = [Buffer.from('"image'), Buffer.from('"input_image"'), Buffer.from('"file_url"'), Buffer.from('"document"')];
-export const mayHoldLinks = (body: Buffer): boolean => words.some((word) => body.includes(word));
+/** The same words written with escapes: JSON's readers see no difference, and no client has a reason to. */
+const asciiEscape = Buffer.from("\\u00");
+const escapedLetter = /\\u00(?:5f|[67])/i;
+
+export function mayHoldLinks(body: Buffer): boolean {
+  if (words.some((word) => body.includes(word))) return true;
+  return body.includes(asciiEscape) && escapedLetter.test(body.toString("latin1"));
+}
 
 const isAddress = (value: unknown): value is string => typeof value === "string" && /^https?:/i.test(value);
 
