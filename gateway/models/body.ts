@@ -23,6 +23,10 @@ export function readModelRequest(body: unknown): ModelRequest & { readonly bytes
     throw new GatewayError("invalid_request", "The body must be a JSON object.");
   const model: unknown = Reflect.get(value, "model");
   const stream: unknown = Reflect.get(value, "stream");
+  // Servers written in Go read these names in any case, and would use another model than the one that is judged here.
+  const other = Object.keys(value).find((name) => name.length === 5 && name !== "model" && name.toLowerCase() === "model");
+  if (other !== undefined)
+    throw new GatewayError("invalid_request", `Write model in small letters, not ${other}.`, { param: other });
   if (model !== undefined && model !== null && (typeof model !== "string" || model === "")) {
     throw new GatewayError("invalid_request", "model must be a text.", { param: "model" });
   }

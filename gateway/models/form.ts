@@ -26,6 +26,9 @@ export function readFormRequest(body: unknown, contentType: string | undefined):
     const field = fields.find((entry) => entry.name === name);
     return field && body.toString("utf8", field.start, field.end);
   };
+  // Which of two counts is another matter with each server.
+  if (fields.filter(({ name }) => name === "model").length > 1)
+    throw new GatewayError("invalid_request", "The form names its model twice.", { param: "model" });
   const model = value("model");
   if (model === "" || (model?.length ?? 0) > 1000)
     throw new GatewayError("invalid_request", "model must be the name of a model.", { param: "model" });

@@ -1,7 +1,7 @@
 // Rewriting the model's name in the bytes must be what parsing and writing anew would give.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { withModel } from "../../gateway/models/body.ts";
+import { readModelRequest, withModel } from "../../gateway/models/body.ts";
 
 const cases = [
   '{"model":"a"}',
@@ -24,6 +24,13 @@ for (const text of cases) {
     assert.deepEqual(JSON.parse(result), { ...JSON.parse(text), model: 'new "name"/é' });
   });
 }
+
+test("the model is named once, in the letters that every server reads", () => {
+  const read = (text: string) => readModelRequest(Buffer.from(text));
+  assert.equal(read('{"model":"a","models":[],"x":{"Model":1}}').model, "a");
+  for (const text of ['{"model":"a","Model":"b"}', '{"MODEL":"b"}', '{"model":"a","\\u004dodel":"b"}'])
+    assert.throws(() => read(text), /small letters/, text);
+});
 
 test("random objects", () => {
   let seed = 7;

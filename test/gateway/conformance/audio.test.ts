@@ -36,6 +36,18 @@ for (const what of ["transcriptions", "translations"] as const) {
   });
 }
 
+test("a form that names two models is refused: the one judged here might not be the one used there", async () => {
+  await upstream.script([{ answer: { text: "hello" } }]);
+  const form = new FormData();
+  form.set("file", new Blob([sound]), "a.wav");
+  form.append("model", "fake-model");
+  form.append("model", "another");
+  const answer = await fetch(`${gateway.url}/v1/audio/transcriptions`, { method: "POST", headers: bearer, body: form });
+  assert.equal(answer.status, 400);
+  assert.match(await answer.text(), /names its model twice/);
+  assert.deepEqual(await upstream.ledger(), []);
+});
+
 test("speech: the answer's bytes and its type come back as they are", async () => {
   const body = Buffer.alloc(3000, 7).toString("latin1");
   await upstream.script([
