@@ -5,7 +5,7 @@ import { costOf } from "./cost.ts";
 import { createMetering } from "./metering.ts";
 import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
 import type { Route } from "./router.ts";
-import { createTail, readUsage, type Usage } from "./usage.ts";
+import { createTail, readUsage, soundUsage, type Usage } from "./usage.ts";
 
 export interface CallRecord {
   /** lost: another upstream that was asked too answered first. */
@@ -53,7 +53,8 @@ export function placeCall(
     if (over) return;
     over = true;
     const durationMs = performance.now() - begun;
-    const metered = metering.finish(outcome === "ok", told ?? readUsage(tail.text()));
+    const said = told ?? readUsage(tail.text());
+    const metered = metering.finish(outcome === "ok", said && soundUsage(said));
     const usage = metered?.usage;
     const estimated = metered?.estimated ?? false;
     const cost = usage && costOf(route, usage);

@@ -10,6 +10,17 @@ export interface Usage {
   readonly cacheWrite?: number;
 }
 
+/** Far more than any model reads or writes in one call. */
+const maxTokens = 1e8;
+
+/** What can be counted and paid: whole numbers from 0 on. Undefined where the upstream says what cannot be, which would ruin sums and budgets. */
+export function soundUsage({ input, output, cachedInput = 0, cacheWrite = 0 }: Usage): Usage | undefined {
+  const counts = [input, output, cachedInput, cacheWrite];
+  if (counts.every((count) => Number.isInteger(count) && count >= 0 && count <= maxTokens))
+    return { input, output, ...(cachedInput > 0 ? { cachedInput } : {}), ...(cacheWrite > 0 ? { cacheWrite } : {}) };
+  return undefined;
+}
+
 const tailBytes = 4096;
 
 /** Keeps the first bytes too, where so many are asked for. */

@@ -1,9 +1,5 @@
 // The record of usage as users see it: /api/usage after calls of models, equal to the metrics.
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
 import { bearer, chat, fakeConfig, startGateway, type TestGateway } from "../support/gateway.ts";
@@ -99,6 +95,8 @@ test("a token without operator.admin sees no other's usage, and what is asked fo
     assert.deepEqual(await ask("?groupBy=colour", bearer), [400, "groupBy"]);
     assert.deepEqual(await ask("?from=yesterday", bearer), [400, "from"]);
     assert.deepEqual(await ask("?from=2026-01-02&to=2026-01-01", bearer), [400, "from"]);
+    for (const name of ["groupBy", "from", "token"])
+      assert.deepEqual(await ask(`?${name}=day&${name}=day`, bearer), [400, name], "said twice");
     assert.deepEqual(await ask("", {}), [401, null]);
   } finally {
     await gateway.close();
@@ -134,7 +132,43 @@ test("a client that leaves a stream is accounted by what was delivered, and flag
     await gateway.close();
   }
 });
-void once;
-void readdirSync;
-void join;
-void DatabaseSync;
+
+test("usage that cannot be is estimated, and ruins neither the books nor a budget", async () => {
+  const nines = "9".repeat(400);
+  const answerOf = (input: string, output: string): string =>
+    `{"choices":[{"message":{"role":"assistant","content":"two words"}}],"usage":{"prompt_tokens":${input},"completion_tokens":${output}}}`;
+  const behaviours = [answerOf(nines, nines), answerOf("5", nines), answerOf("900000000000", "5")];
+  const gateway = await startGateway(
+    fakeConfig(
+      upstream.baseUrl,
+      { tokens: [{ id: "team", token: "team-token-0123456789", budget: { amount: 1 }, limits: { tokensPerMinute: 10_000 } }] },
+      {
+        models: {
+          providers: {
+            fake: {
+              api: "openai-completions",
+              baseUrl: upstream.baseUrl,
+              models: [{ id: "fake-model", cost: { input: 1, output: 1 } }],
+            },
+          },
+        },
+      },
+    ),
+  );
+  try {
+    await upstream.script([...behaviours.map((text) => ({ recorded: { type: "application/json", text } })), {}]);
+    const team = { authorization: "Bearer team-token-0123456789" };
+    for (let round = 0; round < 4; round += 1) {
+      const answer = await chat(gateway.url, { model: "fake-model" }, team);
+      const text = await answer.text();
+      assert.equal(answer.status, 200, text);
+    }
+    const report = await usageOf(gateway, "?groupBy=estimated");
+    const [said, estimated] = Object(report.usage);
+    assert.deepEqual([said.estimated, said.requests], ["false", 1]);
+    assert.deepEqual([estimated.estimated, estimated.requests], ["true", 3]);
+    assert.ok(estimated.outputTokens < 100 && estimated.inputTokens < 100, JSON.stringify(estimated));
+  } finally {
+    await gateway.close();
+  }
+});

@@ -4,23 +4,19 @@ import { GatewayError, messageOf } from "../../errors.ts";
 import { type UsageDimension, type UsageQuery, usageDimensions } from "../../store/store.ts";
 import type { GatewayContext } from "../context.ts";
 
-interface Asked {
-  from?: string;
-  to?: string;
-  groupBy?: string;
-  token?: string;
-}
+type Asked = Partial<Record<"from" | "to" | "groupBy" | "token", string>>;
 
 const monthMs = 30 * 86_400_000;
 
 export function registerUsage(server: FastifyInstance, context: GatewayContext): void {
-  server.get<{ Querystring: Asked }>("/api/usage", { config: { scope: "operator.read" } }, async (request) => {
+  server.get("/api/usage", { config: { scope: "operator.read" } }, async (request) => {
     const caller = request.caller;
     const all = caller?.scopes.has("operator.admin") ?? false;
-    const { token } = request.query;
+    const asked = readNames(request.query);
+    const { token } = asked;
     if (!all && token !== undefined && token !== caller?.id)
       throw new GatewayError("missing_scope", "Usage of another token is for the scope operator.admin.", { param: "token" });
-    const query = readQuery(request.query, Date.now(), all ? token : caller?.id);
+    const query = readQuery(asked, Date.now(), all ? token : caller?.id);
     try {
       const { rows, totals } = await context.usage.report(query);
       return {
@@ -34,6 +30,18 @@ export function registerUsage(server: FastifyInstance, context: GatewayContext):
       throw new GatewayError("internal", `The record of usage cannot be read: ${messageOf(error)}`, { cause: error });
     }
   });
+}
+
+/** What is said twice is a list. */
+function readNames(query: unknown): Asked {
+  const asked: Asked = {};
+  for (const name of ["from", "to", "groupBy", "token"] as const) {
+    const value: unknown = Reflect.get(Object(query), name);
+    if (typeof value === "string") asked[name] = value;
+    else if (value !== undefined)
+      throw new GatewayError("invalid_request", `${name} is there more than once.`, { param: name });
+  }
+  return asked;
 }
 
 function readQuery(asked: Asked, nowMs: number, token: string | undefined): UsageQuery {
