@@ -34,6 +34,8 @@ interface Deps {
   readonly lastResort: boolean;
   /** While an upstream is full its fallbacks answer; false: they are for failures, and one waits. */
   readonly spill?: boolean;
+  /** Whether it is full will be known in a moment: no fallback answers meanwhile. */
+  readonly isAsking?: (route: Route) => boolean;
 }
 
 export function createCandidates(route: Route, fallbacks: readonly Route[], affinity: Affinity, deps: Deps): Candidates {
@@ -66,7 +68,7 @@ export function createCandidates(route: Route, fallbacks: readonly Route[], affi
         full.push(noted(members, chosen));
         open = open.filter((member) => member !== chosen);
       }
-      if (full.length > 0 && !deps.spill) break;
+      if (full.length > 0 && (!deps.spill || (deps.isAsking && full.some(deps.isAsking)))) break;
     }
     return full.length > 0 ? { full } : undefined;
   }

@@ -219,6 +219,10 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
           attempt(route, place, false);
         },
         refused,
+        again() {
+          left();
+          if (!askNext()) fail(undefined, unavailable(candidates.waitMs()));
+        },
       });
       leaveQueue = () => {
         left();

@@ -21,7 +21,7 @@ export interface Waiter {
   /** Waited for too long, or for nothing: other upstreams may be asked where the error's code allows it. */
   refused(error: GatewayError): void;
   /** Others had to be asked about one of them, and it is full indeed: all upstreams may be looked at again. */
-  again?(): void;
+  again(): void;
 }
 
 export interface Gate {

@@ -36,6 +36,7 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate)
       balancer: runtime.balancer,
       lastResort: routing.breaker.lastResort,
       spill: runtime.stack.admission.whenFull === "fallback",
+      isAsking: gate.isAsking,
     });
     return callWithFailover(
       {

@@ -175,12 +175,11 @@ export function createAdmission(
     queue.push(waiting);
     metrics.queueLength.set(queue.lengthOf(priority), priority);
     wakeInTime();
-    const { again } = waiter;
-    if (asks && again && (settings.admission.whenFull === "fallback" || maxLength === 0)) {
+    if (asks && (settings.admission.whenFull === "fallback" || maxLength === 0)) {
       askers.set(waiting, () => {
         if (routes.some(isAsking) || !queue.remove(waiting)) return;
         over("again");
-        again();
+        waiter.again();
       });
     }
     return () => {

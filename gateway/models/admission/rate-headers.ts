@@ -21,22 +21,25 @@ export interface RateHeaders {
 /** `nowMs` is the time of day. Undefined: the answer says nothing of limits. */
 export function readRateHeaders(header: HeaderReader, status: number, nowMs: number = Date.now()): RateHeaders | undefined {
   const openai = header("x-ratelimit-remaining-requests") !== undefined || header("x-ratelimit-remaining-tokens") !== undefined;
-  const read = (kind: "requests" | "tokens"): RateLimit | undefined =>
-    openai
-      ? limitOf(
-          header(`x-ratelimit-remaining-${kind}`),
-          header(`x-ratelimit-limit-${kind}`),
-          header(`x-ratelimit-reset-${kind}`),
-          nowMs,
-        )
-      : limitOf(
-          header(`anthropic-ratelimit-${kind}-remaining`),
-          header(`anthropic-ratelimit-${kind}-limit`),
-          header(`anthropic-ratelimit-${kind}-reset`),
-          nowMs,
-        );
-  const requests = read("requests");
-  const tokens = read("tokens");
+  const ofOpenai = (kind: string): RateLimit | undefined =>
+    limitOf(
+      header(`x-ratelimit-remaining-${kind}`),
+      header(`x-ratelimit-limit-${kind}`),
+      header(`x-ratelimit-reset-${kind}`),
+      nowMs,
+    );
+  const ofAnthropic = (kind: string): RateLimit | undefined =>
+    limitOf(
+      header(`anthropic-ratelimit-${kind}-remaining`),
+      header(`anthropic-ratelimit-${kind}-limit`),
+      header(`anthropic-ratelimit-${kind}-reset`),
+      nowMs,
+    );
+  const requests = openai ? ofOpenai("requests") : ofAnthropic("requests");
+  // Anthropic limits what goes in and what comes out apart; its "tokens" are whichever of its limits is closest.
+  const tokens = openai
+    ? ofOpenai("tokens")
+    : scarcest([ofAnthropic("tokens"), ofAnthropic("input-tokens"), ofAnthropic("output-tokens")]);
   // Of other answers it is about the resource, as in a redirect.
   const retryAfterMs = status === 429 || status === 503 || status === 529 ? retryAfter(header, nowMs) : undefined;
   return requests || tokens || retryAfterMs !== undefined ? { requests, tokens, retryAfterMs } : undefined;
@@ -47,6 +50,14 @@ export function refillMs({ remaining, limit, resetMs }: RateLimit, size: number)
   if (remaining >= size) return 0;
   if (limit === undefined || limit <= remaining) return resetMs;
   return (resetMs * (Math.min(size, limit) - remaining)) / (limit - remaining);
+}
+
+/** The one with the least part of it left; of those equally used up the one that is full again last. */
+function scarcest(limits: readonly (RateLimit | undefined)[]): RateLimit | undefined {
+  const left = ({ remaining, limit }: RateLimit): number => (limit ? remaining / limit : remaining > 0 ? 1 : 0);
+  return limits
+    .filter((one) => one !== undefined)
+    .sort((one, other) => left(one) - left(other) || other.resetMs - one.resetMs)[0];
 }
 
 function limitOf(

@@ -3,6 +3,7 @@
 import type { Route } from "../router.ts";
 import type { Usage } from "../usage.ts";
 import type { ModelWork } from "../work.ts";
+import type { Claims } from "./claims.ts";
 
 export interface Answer {
   readonly contentType: string;
@@ -36,6 +37,8 @@ export interface AnswerStore {
   get(key: string, bounds: Bounds): Answer | undefined | Promise<Answer | undefined>;
   set(key: string, answer: Answer, bounds: Bounds): void;
   clear(): void;
+  /** Of a store that several processes share. */
+  readonly claims?: Claims;
 }
 
 /** Who gave a kept answer, as this config knows it: the one asked for, a member of its pool, or a fallback. */

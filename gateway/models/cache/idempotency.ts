@@ -1,5 +1,6 @@
 // Idempotency keys: a request that is sent again, because its answer was lost, is given that answer instead of being done twice.
 // https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header
+import { randomUUID } from "node:crypto";
 import type { IdempotencySettings } from "../../config/cache.ts";
 import { GatewayError } from "../../errors.ts";
 import type { Metrics } from "../../observability/metrics.ts";
@@ -7,6 +8,7 @@ import type { RestartableSink } from "../failover.ts";
 import type { CallHandle } from "../provider.ts";
 import type { ModelWork, Serve } from "../work.ts";
 import type { Answer, AnswerStore } from "./answers.ts";
+import { claimOrAnswer } from "./claims.ts";
 import { isFinal } from "./final.ts";
 import { createFlight, type Flight, type FlightEnd, usageOf } from "./flight.ts";
 import { fingerprint, idempotencyStoreKey } from "./key.ts";
@@ -24,11 +26,14 @@ const replayed = { "idempotent-replayed": "true" };
 
 /**
  * Keys belong to a token. The same key with another request is refused with 422; while the first is under way its repetition
- * waits for the same answer. Only final answers are kept: success, and refusals of the request itself.
+ * waits for the same answer, also where another process was given it. Only final answers are kept: success, and refusals of
+ * the request itself.
  */
 export function createIdempotency(deps: Deps, next: Serve): Serve {
   const { metrics, stores } = deps;
   const now = deps.now ?? Date.now;
+  /** This process, among those that share a store. */
+  const holder = randomUUID();
   const underWay = new Map<string, { readonly flight: Flight; readonly print: string }>();
 
   function serveOnce(settings: IdempotencySettings, given: string, work: ModelWork, sink: RestartableSink): CallHandle {
@@ -52,11 +57,24 @@ export function createIdempotency(deps: Deps, next: Serve): Serve {
       metrics.idempotentRequests.add(1, "replayed");
       return replay(answer, asking, to, replayed);
     };
-    const found = store.get(key, settings);
-    if (found && !("then" in found)) return again(found, work, sink);
-
     let isNew = false;
     let isOver = false;
+    let release = (): void => {};
+    const found = store.claims ? lookUp() : store.get(key, settings);
+    if (found && !("then" in found)) return again(found, work, sink);
+
+    async function lookUp(): Promise<Answer | undefined> {
+      const { claims } = store;
+      if (!claims) return store.get(key, settings);
+      const { totalMs } = work.runtime.stack.timeouts;
+      const isGone = (): boolean => isOver;
+      const asking = { store, claims, key, holder, bounds: settings, maxWaitMs: totalMs, isOver: isGone };
+      const claimed = await claimOrAnswer(asking);
+      if (isOver) claimed.release();
+      else release = claimed.release;
+      return claimed.answer;
+    }
+
     const fresh: Serve = (asking, to) => {
       isNew = true;
       metrics.idempotentRequests.add(1, "first");
@@ -70,6 +88,7 @@ export function createIdempotency(deps: Deps, next: Serve): Serve {
         underWay.delete(key);
         const answer = isNew ? toKeep(end, work, print, now()) : undefined;
         if (answer) store.set(key, answer, settings);
+        release();
       },
     });
     if (!isOver) underWay.set(key, { flight, print });

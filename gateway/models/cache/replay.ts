@@ -53,7 +53,7 @@ export function replay(
 const isCode = (text: string): text is ErrorCode => text in errorTable;
 const codeOf = (text: string): ErrorCode => (isCode(text) ? text : "upstream_rejected");
 
-/** Asks a store that is elsewhere, then goes on with what it has, or with `next`. */
+/** Asks a store that is elsewhere, then goes on with what it has, or with `next`. A GatewayError is the request's own. */
 export function afterLookup(
   lookup: Promise<Answer | undefined>,
   found: (answer: Answer, work: ModelWork, sink: RestartableSink) => CallHandle,
@@ -62,15 +62,20 @@ export function afterLookup(
   return (work, sink) => {
     let gone = false;
     let call: CallHandle | undefined;
+    const fail = (error: unknown): void =>
+      sink.fail(error instanceof GatewayError ? error : new GatewayError("internal", "The call failed.", { cause: error }));
     const goOn = (answer: Answer | undefined): void => {
       if (gone) return;
       try {
         call = answer ? found(answer, work, sink) : next(work, sink);
       } catch (error) {
-        sink.fail(error instanceof GatewayError ? error : new GatewayError("internal", "The call failed.", { cause: error }));
+        fail(error);
       }
     };
-    lookup.then(goOn, () => goOn(undefined));
+    lookup.then(goOn, (error: unknown) => {
+      if (!(error instanceof GatewayError)) goOn(undefined);
+      else if (!gone) fail(error);
+    });
     return {
       resume: () => call?.resume(),
       abort() {

@@ -28,21 +28,52 @@ export function createSharedAnswers(label: string, link: RedisLink): AnswerStore
     get(key) {
       if (!link.available) return undefined;
       return link.command(["GET", link.key("answer", label, key)]).then(
-        (text) => (typeof text === "string" ? read(text) : undefined),
+        (text) => (typeof text === "string" ? readAnswer(text) : undefined),
         () => undefined,
       );
     },
     set(key, answer, { ttlSeconds }) {
       if (!link.available) return;
-      const text = JSON.stringify({ ...answer, body: answer.body.toString("base64") });
       // Lost on the way: the next one stores it.
-      link.command(["SET", link.key("answer", label, key), text, "EX", String(ttlSeconds)]).catch(() => undefined);
+      link
+        .command(["SET", link.key("answer", label, key), answerText(answer), "EX", String(ttlSeconds)])
+        .catch(() => undefined);
     },
     clear() {},
+    claims: {
+      async claim(key, holder, ttlMs) {
+        if (!link.available) return true;
+        return link.script(claimScript, [link.key("claim", label, key)], [holder, String(ttlMs)]).then(
+          (answer) => answer === 1,
+          () => true,
+        );
+      },
+      release(key, holder) {
+        if (!link.available) return;
+        link.script(releaseScript, [link.key("claim", label, key)], [holder]).catch(() => undefined);
+      },
+    },
   };
 }
 
-function read(text: string): Answer | undefined {
+/** KEYS: the claim. ARGV: holder, milliseconds. 1: it is the holder's now. */
+const claimScript = `
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+`;
+
+/** KEYS: the claim. ARGV: holder. */
+const releaseScript = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+`;
+
+export const answerText = (answer: Answer): string => JSON.stringify({ ...answer, body: answer.body.toString("base64") });
+
+/** Undefined where it is no answer. */
+export function readAnswer(text: string): Answer | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -39,6 +39,20 @@ test("Anthropic's: reset as a time", () => {
   assert.equal(read(headers)?.tokens, undefined);
 });
 
+test("Anthropic's limits of tokens in and tokens out: the scarcer one counts", () => {
+  const of = (kind: string, remaining: number, limit: number, reset: string) => ({
+    [`anthropic-ratelimit-${kind}-limit`]: String(limit),
+    [`anthropic-ratelimit-${kind}-remaining`]: String(remaining),
+    [`anthropic-ratelimit-${kind}-reset`]: reset,
+  });
+  const input = of("input-tokens", 40_000, 50_000, "2026-01-27T12:00:12Z");
+  const output = of("output-tokens", 100, 10_000, "2026-01-27T12:00:50Z");
+  assert.deepEqual(read({ ...input, ...output })?.tokens, { remaining: 100, limit: 10_000, resetMs: 50_000 });
+  assert.deepEqual(read(input)?.tokens, { remaining: 40_000, limit: 50_000, resetMs: 12_000 });
+  const both = of("tokens", 0, 60_000, "2026-01-27T12:00:20Z");
+  assert.deepEqual(read({ ...both, ...input, ...output })?.tokens, { remaining: 0, limit: 60_000, resetMs: 20_000 });
+});
+
 test("retry-after: finer before coarser, seconds or a date, and only of a refusal", () => {
   const date = new Date(now + 7000).toUTCString();
   assert.equal(read({ "retry-after-ms": "1500", "retry-after": "2" }, 429)?.retryAfterMs, 1500);
