@@ -134,7 +134,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     tracing,
     lifecycle,
     upstreams,
-    entrance: createEntrance({ metrics, meter, settings: () => runtime }),
+    entrance: createEntrance({ metrics, meter, others: shared, settings: () => runtime }),
     serve: createGovernance(
       { metrics, meter },
       createUsageLayer(

@@ -22,6 +22,10 @@ export interface UsageStore extends Pick<UsageReader, "report"> {
 export const openingSchema = z.object({ upstream: z.string(), reason: z.string(), forMs: z.number() });
 export type Opening = z.output<typeof openingSchema>;
 
+/** A group of addresses that sent too many wrong tokens, by whoever counted them. */
+export const lockoutSchema = z.object({ group: z.string(), forMs: z.number() });
+export type Lockout = z.output<typeof lockoutSchema>;
+
 export interface Shared {
   readonly usage: UsageStore;
   readonly allowances: Allowances;
@@ -32,6 +36,9 @@ export interface Shared {
   /** Tells the others, and hears of them, which upstreams are left alone. */
   tellOpening(opening: Opening): void;
   onOpening(handler: (opening: Opening) => void): void;
+  /** The same of addresses that are locked out. */
+  tellLockout(lockout: Lockout): void;
+  onLockout(handler: (lockout: Lockout) => void): void;
   readonly readiness: ReadinessPart;
   /** Becomes the writer of the state folder, as soon as nobody else is. */
   begin(): void;
@@ -98,6 +105,16 @@ export function createShared(options: Options): Shared & { usage: UsageBooks } {
   }
 
   const cluster = joinCluster(options);
+  const announce = (channel: string, news: object): void =>
+    cluster?.link.publish(channel, JSON.stringify({ ...news, from: cluster.holder }));
+  function hear<News>(channel: string, schema: z.ZodType<News>, handler: (news: News) => void): void {
+    cluster?.link.subscribe(channel, (message) => {
+      const value = parseJson(message);
+      const { from } = fromSchema.safeParse(value).data ?? {};
+      const news = schema.safeParse(value);
+      if (from !== undefined && from !== cluster.holder && news.success) handler(news.data);
+    });
+  }
   const local = createLocalAllowances({ usedBefore: spentBefore, leaseMs });
   return {
     usage,
@@ -106,13 +123,10 @@ export function createShared(options: Options): Shared & { usage: UsageBooks } {
       : local,
     alone: cluster === undefined && leaseMs === 0,
     redis: cluster?.link,
-    tellOpening: (opening) => cluster?.link.publish("breaker", JSON.stringify({ ...opening, from: cluster.holder })),
-    onOpening(handler) {
-      cluster?.link.subscribe("breaker", (message) => {
-        const opening = announcedSchema.safeParse(parseJson(message));
-        if (opening.success && opening.data.from !== cluster.holder) handler(opening.data);
-      });
-    },
+    tellOpening: (opening) => announce("breaker", opening),
+    onOpening: (handler) => hear("breaker", openingSchema, handler),
+    tellLockout: (lockout) => announce("lockout", lockout),
+    onLockout: (handler) => hear("lockout", lockoutSchema, handler),
     readiness: {
       degraded: () => [
         ...(owner.problem() === undefined && usage.problem() === undefined ? [] : ["usage"]),
@@ -134,7 +148,7 @@ export function createShared(options: Options): Shared & { usage: UsageBooks } {
   };
 }
 
-const announcedSchema = openingSchema.extend({ from: z.string() });
+const fromSchema = z.object({ from: z.string() });
 
 function joinCluster({ stack, stateDir, reveal, metrics, log }: Options): Cluster | undefined {
   const say = log.of("cluster");

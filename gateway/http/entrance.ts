@@ -30,6 +30,11 @@ interface Deps {
     readonly auth: Authenticator;
     readonly clientAddress: ClientAddress;
   };
+  /** Other processes of this gateway: what one locks out all refuse. */
+  readonly others?: {
+    tellLockout(lockout: { group: string; forMs: number }): void;
+    onLockout(handler: (lockout: { group: string; forMs: number }) => void): void;
+  };
   /** Milliseconds that never go back. */
   readonly now?: () => number;
 }
@@ -37,7 +42,7 @@ interface Deps {
 /** Addresses that are locked out at the same time; the one locked first goes first. */
 const maxLocked = 10_000;
 
-export function createEntrance({ metrics, meter, settings, now = () => performance.now() }: Deps): Entrance {
+export function createEntrance({ metrics, meter, settings, others, now = () => performance.now() }: Deps): Entrance {
   /** By group of addresses: until when. */
   const locked = new Map<string, number>();
 
@@ -57,17 +62,24 @@ export function createEntrance({ metrics, meter, settings, now = () => performan
     );
   }
 
+  function lockOut(group: string, forMs: number): void {
+    locked.delete(group);
+    locked.set(group, now() + forMs);
+    for (const oldest of locked.keys()) {
+      if (locked.size <= maxLocked) break;
+      locked.delete(oldest);
+    }
+  }
+  // Counted where it began.
+  others?.onLockout(({ group, forMs }) => lockOut(group, forMs));
+
   function countGuess(group: string, { maxAttempts, windowMs, lockoutMs }: LockoutSettings): void {
     const rule: Rule = { kind: "window", limit: maxAttempts, windowMs };
     const note = ({ ok, remaining }: Taken): void => {
       if (ok && remaining > 0) return;
       if (!locked.has(group)) metrics.lockouts.add(1);
-      locked.delete(group);
-      locked.set(group, now() + lockoutMs);
-      for (const oldest of locked.keys()) {
-        if (locked.size <= maxLocked) break;
-        locked.delete(oldest);
-      }
+      lockOut(group, lockoutMs);
+      others?.tellLockout({ group, forMs: lockoutMs });
     };
     const taken = meter.take(`address:guesses:${group}`, 1, rule);
     if (taken instanceof Promise) taken.then(note, () => undefined);

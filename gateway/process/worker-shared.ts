@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Loaded } from "../config/load.ts";
 import type { ReadinessPart } from "../http/context.ts";
 import type { Log } from "../observability/log.ts";
-import { openingSchema, type Shared, type UsageStore } from "../shared.ts";
+import { lockoutSchema, openingSchema, type Shared, type UsageStore } from "../shared.ts";
 import type { Allowances } from "../store/allowances.ts";
 import { createLocalAllowances } from "../store/local-allowances.ts";
 import { openCluster } from "../store/redis/cluster.ts";
@@ -70,6 +70,7 @@ const recordsCall = defineCall("usage.records", z.object({ records: z.array(reco
 const flushCall = defineCall("usage.flush", z.object({}), z.object({}));
 const sendCall = defineCall("usage.send", z.object({}), z.object({}));
 const openingNote = defineNote("breaker.opening", openingSchema);
+const lockoutNote = defineNote("auth.lockout", lockoutSchema);
 
 /** How long workers may spend what they lease. */
 export const leaseMs = 1000;
@@ -94,6 +95,11 @@ export function serveShared(hub: Hub, shared: Shared & { usage: UsageBooks }): v
     shared.tellOpening(opening);
   });
   shared.onOpening((opening) => hub.tell(openingNote, opening));
+  hub.on(lockoutNote, (lockout, worker) => {
+    hub.tell(lockoutNote, lockout, worker);
+    shared.tellLockout(lockout);
+  });
+  shared.onLockout((lockout) => hub.tell(lockoutNote, lockout));
 }
 
 export function serveAllowances(hub: Hub, allowances: Allowances): void {
@@ -124,6 +130,8 @@ export function sharedOverLink(link: Link, loaded: Loaded, log: Log): Shared {
     redis: cluster?.link,
     tellOpening: (opening) => link.tell(openingNote, opening),
     onOpening: (handler) => link.on(openingNote, handler),
+    tellLockout: (lockout) => link.tell(lockoutNote, lockout),
+    onLockout: (handler) => link.on(lockoutNote, handler),
     readiness,
     begin() {},
     release: () => Promise.resolve(),

@@ -182,6 +182,34 @@ test("an upstream that one worker leaves alone all leave alone", async () => {
   assert.ok((await upstream.ledger()).length <= asked + 6, "workers that had not heard yet asked at most twice each");
 });
 
+test("an address that one worker locks out all refuse, also with the right token", async () => {
+  await upstream.script([{}]);
+  const port = await freePort();
+  const auth = { token, rateLimit: { maxAttempts: 5, windowMs: 60_000, lockoutMs: 600_000, exemptLoopback: false } };
+  const path = folder.write("openclaw.json", {
+    ...fakeConfig(upstream.baseUrl, { workers: 3 }),
+    gateway: { port, auth, trustedProxies: ["127.0.0.1"] },
+  });
+  const gateway = spawnGateway(path, folder.path, port);
+  running.push(gateway);
+  await gateway.says("gateway_ready");
+  const from = (address: string, secret: string) => ({
+    authorization: `Bearer ${secret}`,
+    "x-forwarded-for": address,
+    connection: "close",
+  });
+  const statusOf = async (address: string, secret: string): Promise<number> =>
+    (await chat(gateway.url, { model: "fake-model" }, from(address, secret))).status;
+  for (let guess = 0; guess < 5; guess += 1) assert.equal(await statusOf("192.0.2.1", "wrong"), 401);
+  // All workers are asked: connections of their own, many at a time.
+  await until("the refusal everywhere", async () => {
+    const all = await Promise.all(Array.from({ length: 16 }, () => statusOf("192.0.2.1", token)));
+    return all.every((status) => status === 429);
+  });
+  assert.equal(await statusOf("192.0.2.2", token), 200, "others are let in");
+  assert.equal(await figure(gateway.url, "openclaw_auth_lockouts_total"), 1);
+});
+
 describe("the end", () => {
   test("SIGTERM: every worker finishes its streams, then exit 0 and nobody is left", async () => {
     const gates = ["a", "b", "c", "d"];

@@ -31,7 +31,10 @@ const team = { authorization: `Bearer ${teamToken}` };
 function config(keyPrefix: string): ConfigInput {
   const models = [{ id: "fake-model" }];
   return {
-    gateway: { auth: { token } },
+    gateway: {
+      auth: { token, rateLimit: { maxAttempts: 3, windowMs: 60_000, lockoutMs: 600_000, exemptLoopback: false } },
+      trustedProxies: ["127.0.0.1"],
+    },
     models: {
       providers: {
         a: { api: "openai-completions", baseUrl: upstream.baseUrl, models },
@@ -89,6 +92,18 @@ test("a token's limit holds for both together", options, () =>
     // Leases may leave some unspent for a while; more than the limit is never given.
     assert.ok(passed <= 12 && passed >= 6, `${passed} of 12 passed`);
     for (const line of [...one.lines, ...two.lines]) assert.ok(!line.includes("redis-password"), line);
+  }),
+);
+
+test("an address that one gateway locks out the other refuses", options, () =>
+  withTwo("lockouts:", async (one, two) => {
+    await upstream.script([{}]);
+    const from = (secret: string) => ({ authorization: `Bearer ${secret}`, "x-forwarded-for": "192.0.2.1" });
+    const statusAt = async (gateway: TestGateway, secret: string): Promise<number> =>
+      (await chat(gateway.url, { model: "a/fake-model" }, from(secret))).status;
+    for (let guess = 0; guess < 3; guess += 1) assert.equal(await statusAt(one, "wrong"), 401);
+    await until("both refuse", async () => (await statusAt(one, token)) === 429 && (await statusAt(two, token)) === 429);
+    assert.equal(await ask(two), 200, "others are let in");
   }),
 );
 
