@@ -6,10 +6,10 @@ import type { RestartableSink } from "../models/failover.ts";
 import type { CallHandle } from "../models/provider.ts";
 import type { ModelWork, Serve } from "../models/work.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { budgetKey, type Meter } from "../store/allowances.ts";
+import { budgetKey, type Meter, type Taken } from "../store/allowances.ts";
 import { writeLimitHeaders } from "./headers.ts";
 import { mayAsk } from "./models.ts";
-import { type Policy, periodOf, policyOf } from "./policy.ts";
+import { type Counted, type Policy, periodOf, policyOf } from "./policy.ts";
 import { type Ask, type Reason, type Reservation, reserve, settle } from "./reservation.ts";
 
 interface Deps {
@@ -74,6 +74,7 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
           cost += record.cost ?? 0;
           // Of an upstream that was asked beside the one that answered, and is heard of late.
           if (over) addLate(meter, reservation, used, record.cost ?? 0);
+          if (record.cost) owe(reservation, policy, record.cost);
         }
         work.onRecord(route, record);
       },
@@ -92,6 +93,15 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
         finish();
       },
     };
+  }
+
+  /**
+   * Nothing was reserved for a model without a price, but one that has a price was asked in its place. Counted before the
+   * record of usage holds it: what a budget begins with is read there.
+   */
+  function owe({ asks }: Reservation, policy: Policy, cost: number): void {
+    const counted = asks.some(({ reason }) => reason === "budget") ? undefined : budgetOf(policy, now());
+    if (counted) meter.settle(counted.key, Math.round(cost * millionths), counted.rule, nothing);
   }
 
   function refusal({ answerHeaders }: ModelWork, policy: Policy, ask: Ask, retryAfterMs: number): GatewayError {
@@ -181,6 +191,15 @@ function addLate(meter: Meter, { asks, taken }: Reservation, tokens: number, cos
   }
 }
 
+const nothing: Taken = { ok: true, remaining: 0, resetMs: 0, retryAfterMs: 0, stamp: 0, amount: 0 };
+
+/** Undefined where the token has none. */
+function budgetOf({ tokenId, budget }: Policy, nowMs: number): Counted | undefined {
+  if (!budget) return undefined;
+  const { startMs, endsMs } = periodOf(budget.window, nowMs);
+  return { key: budgetKey(tokenId, startMs), rule: { kind: "period", limit: Math.round(budget.amount * millionths), endsMs } };
+}
+
 const wholeSeconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
 
 /** What a call is taken to need, until its end says what it was. */
@@ -195,19 +214,16 @@ function asksOf(work: ModelWork, policy: Policy, nowMs: number): Ask[] {
   const guess = guessUsage(work.body);
   if (tokens) {
     // A call larger than the limit would never be let in: it may use all of a minute.
-    const amount = Math.min(guess.input + guess.output, tokens.rule.limit);
+    // Of a form nothing is guessed, and nothing is never given.
+    const amount = Math.max(1, Math.min(guess.input + guess.output, tokens.rule.limit));
     asks.push({ ...tokens, reason: "tokens", amount, least: amount });
   }
-  if (budget) {
-    const price = costOf(work.route, guess);
-    // Models without a price cost nothing, and may be used when nothing is left.
-    if (price !== undefined) {
-      const { startMs, endsMs } = periodOf(budget.window, nowMs);
-      const rule = { kind: "period" as const, limit: Math.round(budget.amount * millionths), endsMs };
-      // The last of a budget may be spent by a call that is guessed to need more: calls under way are the most that it is overspent by.
-      const amount = Math.max(1, Math.round(price * millionths));
-      asks.push({ key: budgetKey(policy.tokenId, startMs), rule, reason: "budget", amount, least: 1 });
-    }
+  const counted = budgetOf(policy, nowMs);
+  const price = counted && costOf(work.route, guess);
+  // Models without a price cost nothing, and may be used when nothing is left.
+  if (counted && price !== undefined) {
+    // The last of a budget may be spent by a call that is guessed to need more: calls under way are the most that it is overspent by.
+    asks.push({ ...counted, reason: "budget", amount: Math.max(1, Math.round(price * millionths)), least: 1 });
   }
   return asks;
 }

@@ -177,6 +177,40 @@ test("tokens a minute: guessed when a call begins, counted when it ends", async 
   }
 });
 
+test("sound is let in where tokens are limited, though nobody can guess what it takes", async () => {
+  const gateway = await open([{ id: "ci", token: "ci-token", limits: { tokensPerMinute: 100 } }]);
+  try {
+    const form = new FormData();
+    form.set("file", new Blob(["RIFF"]), "a.wav");
+    form.set("model", "other");
+    const headers = { authorization: "Bearer ci-token" };
+    const answer = await fetch(`${gateway.url}/v1/audio/transcriptions`, { method: "POST", headers, body: form });
+    assert.equal(answer.status, 200, await answer.text());
+  } finally {
+    await gateway.close();
+  }
+});
+
+test("a model with a price that answers for one without is paid from the budget", async () => {
+  const gateway = await open(
+    [{ id: "ci", token: "ci-token", budget: { amount: 0.00003, window: "total" } }],
+    [{ status: 500 }, { words: Array.from({ length: 20 }, () => " a") }, {}],
+    { routing: { fallbacks: { "fake/free-model": ["fake/fake-model"] } } },
+  );
+  try {
+    assert.equal(await status(ask(gateway, "ci-token", body({ model: "fake/free-model" }))), 200);
+    const sent = await upstream.ledger();
+    assert.deepEqual(
+      sent.map(({ model }) => model),
+      ["free-model", "fake-model"],
+    );
+    assert.equal(await status(ask(gateway, "ci-token")), 200, "counted once: there is still something left");
+    assert.equal(await status(ask(gateway, "ci-token")), 429, "and all of it is counted");
+  } finally {
+    await gateway.close();
+  }
+});
+
 test("at the same time: freed by an end, by a failure, and by a client that leaves", async () => {
   const gateway = await open([{ id: "ci", token: "ci-token", limits: { concurrent: 2 } }], [{ gate: "a" }]);
   try {
