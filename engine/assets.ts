@@ -61,7 +61,7 @@ export async function hashArchive(archive: PropertyMap, directory: string): Prom
   if (file !== undefined && isArchiveFile(file)) await addFile(hash, file);
   else {
     const seen = new Set<string>();
-    for (const entry of await entries(archive, directory)) {
+    for (const entry of await archiveEntries(archive, directory)) {
       if (seen.has(entry.name)) continue;
       seen.add(entry.name);
       await addEntry(hash, entry);
@@ -78,7 +78,7 @@ interface Entry {
 }
 
 /** The files of an archive in the order in which they are hashed. */
-async function entries(archive: PropertyMap, directory: string): Promise<Entry[]> {
+export async function archiveEntries(archive: PropertyMap, directory: string): Promise<Entry[]> {
   const file = fileOf(archive, directory);
   if (file !== undefined) return await folderEntries(file);
   const members = isMap(archive.assets) ? archive.assets : {};
@@ -94,7 +94,7 @@ async function entries(archive: PropertyMap, directory: string): Promise<Entry[]
             "unpack it into a folder, or use the Pulumi CLI",
         );
       }
-      for (const entry of await entries(member, directory)) {
+      for (const entry of await archiveEntries(member, directory)) {
         result.push({ name: posix.join(name, entry.name), source: entry.source });
       }
     } else throw new EngineError(`archive member '${name}' is not an asset or archive`);

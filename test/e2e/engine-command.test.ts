@@ -232,10 +232,10 @@ test("local.run runs at once, in a preview too", async () => {
   assert.equal(failures?.[0]?.property, "command");
 });
 
-test("remote types name the plug-in that has them", async () => {
-  const remote = "urn:pulumi:dev::p::command:remote:Command::x";
-  const text = await failure(provider.check({ urn: remote, news: {} }));
-  assert.match(text, /command:remote:Command.*pulumi plugin install resource command 1\.2\.1$/);
+test("types that are not there name the plug-in that may have them", async () => {
+  const other = "urn:pulumi:dev::p::command:local:Other::x";
+  const text = await failure(provider.check({ urn: other, news: {} }));
+  assert.match(text, /command:local:Other.*pulumi plugin install resource command 1\.2\.1$/);
 });
 
 /** The command writes it before it goes on. */

@@ -156,12 +156,14 @@ function create(pkg: string, project: string): Provider {
   return createCommandProvider({ programDirectory: join(project, "infra"), guardian, log() {} });
 }
 
-/** Not compared: types for which the plug-in is needed, calls that the CLI cut off, and the other packages. */
+const changing = new Set(["Create", "Update", "Delete"]);
+
+/** Not compared: what needs a host (test/e2e/engine-remote.test.ts does those), calls that the CLI cut off, other packages. */
 function isOurs(call: RecordedCall): boolean {
   if (call.pkg !== "random" && call.pkg !== "command") return false;
   const type = String(call.request.type ?? call.request.tok ?? "");
   return (
-    !type.startsWith("command:remote:") &&
+    !(type.startsWith("command:remote:") && changing.has(call.method) && call.request.preview !== true) &&
     call.ended !== undefined &&
     call.error?.code !== "Canceled" &&
     call.method !== "Cancel"

@@ -1,8 +1,8 @@
-/** The inputs of local.Command and local.run: their kinds, and the messages for wrong ones (pulumi-go-provider's texts). */
-import { isMap, isSecret, type PropertyMap, secret, unknown, type Value } from "../../values.ts";
+/** The inputs of commands and copies: their kinds, and the messages for wrong ones (pulumi-go-provider's texts). */
+import { isArchive, isAsset, isMap, isSecret, type PropertyMap, secret, unknown, type Value } from "../../values.ts";
 import type { CheckFailure } from "../provider.ts";
 
-type Kind = "string" | "bool" | "[]string" | "map[string]string" | "[]interface {}";
+export type Kind = "string" | "bool" | "float64" | "[]string" | "map[string]string" | "[]interface {}" | "source" | "object";
 
 const base: { [name: string]: Kind } = {
   stdin: "string",
@@ -23,6 +23,26 @@ export const commandInputs: { [name: string]: Kind } = {
 };
 export const runInputs: { [name: string]: Kind } = { ...base, command: "string" };
 
+const copyInputs = { connection: "object", triggers: "[]interface {}", remotePath: "string" } as const;
+export const remoteCommandInputs: { [name: string]: Kind } = {
+  connection: "object",
+  stdin: "string",
+  logging: "string",
+  environment: "map[string]string",
+  addPreviousOutputInEnv: "bool",
+  triggers: "[]interface {}",
+  create: "string",
+  update: "string",
+  delete: "string",
+};
+export const copyToRemoteInputs: { [name: string]: Kind } = { ...copyInputs, source: "source" };
+export const copyFileInputs: { [name: string]: Kind } = { ...copyInputs, localPath: "string" };
+
+export function missingInputs(names: string[], inputs: PropertyMap, owner: string): CheckFailure[] {
+  const missing = names.filter((name) => (inputs[name] ?? null) === null);
+  return missing.map((property) => ({ property, reason: `Missing required field '${property}' on '${owner}'` }));
+}
+
 export function checkInputs(kinds: { [name: string]: Kind }, inputs: PropertyMap, owner: string): CheckFailure[] {
   const failures: CheckFailure[] = [];
   for (const [name, value] of Object.entries(inputs)) {
@@ -37,6 +57,9 @@ function checkValue(kind: Kind, wrapped: Value, name: string, owner: string): Ch
   const value = bare(wrapped);
   const found = kindOf(value);
   if (value === null || value === unknown || found === kind) return [];
+  if (kind === "source" && (isAsset(value) || isArchive(value))) return [];
+  if (kind === "source") return [{ property: name, reason: "either asset or archive must be set" }];
+  if (kind === "object" && isMap(value)) return [];
   if (kind === "[]string" && Array.isArray(value)) {
     return value.flatMap((item, i) => checkValue("string", item, `${name}[${i}]`, owner));
   }

@@ -6,6 +6,7 @@ import { isMap, type PropertyMap, type Value } from "../../values.ts";
 import { ProviderError, type ProviderLog } from "../provider.ts";
 import { collectArchive, collectAssets, type Folder, withPaths } from "./files.ts";
 import { bare, secretTexts } from "./inputs.ts";
+import { pick } from "./kind.ts";
 import { masker } from "./messages.ts";
 import type { CommandRunner } from "./runner.ts";
 
@@ -98,10 +99,6 @@ function environment(inputs: PropertyMap, previous: PropertyMap): { [name: strin
     if (stderr !== "") out.PULUMI_COMMAND_STDERR = stderr;
   }
   return out;
-}
-
-export function pick(map: PropertyMap, names: string[]): PropertyMap {
-  return Object.fromEntries(Object.entries(map).filter(([name]) => names.includes(name)));
 }
 
 function strings(value: Value | undefined): string[] {

@@ -5,8 +5,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, isAbsolute, resolve } from "node:path";
-import { StringDecoder } from "node:string_decoder";
 import type { Guardian } from "../../guardian.ts";
+import { lineReader } from "./lines.ts";
 
 export interface CommandLine {
   command: string;
@@ -133,18 +133,12 @@ function killGroup(pid: number | undefined): void {
 
 /** Keeps the bytes, and gives out each line once it is whole. */
 function collect(child: ChildProcess, name: "stdout" | "stderr", keep: Buffer[][], onLine: CommandLine["onLine"]): void {
-  const decoder = new StringDecoder("utf8");
-  let rest = "";
+  const lines = lineReader((line) => onLine(name, line));
   child[name]?.on("data", (chunk: Buffer) => {
     for (const list of keep) list.push(chunk);
-    const lines = (rest + decoder.write(chunk)).split("\n");
-    rest = lines.pop() ?? "";
-    for (const text of lines) onLine(name, text.endsWith("\r") ? text.slice(0, -1) : text);
+    lines.add(chunk);
   });
-  child[name]?.on("end", () => {
-    rest += decoder.end();
-    if (rest !== "") onLine(name, rest);
-  });
+  child[name]?.on("end", lines.end);
 }
 
 /** Where the interpreter is, or Go's words for why it cannot be run. */
