@@ -77,11 +77,18 @@ export function createRedisAllowances(options: Options): Allowances {
   }
 
   function tell(key: string, rule: Rule, delta: number, stamp: number): void {
+    /** It was noted as untold, and has been done all the same. */
+    const onLate = (): void => note(key, rule, -delta, stamp);
     const told =
       rule.kind === "period"
-        ? link.script(settlePeriod, [link.key("period", key)], [time(), String(Math.round(delta)), node])
+        ? link.script(settlePeriod, [link.key("period", key)], [time(), String(Math.round(delta)), node], onLate)
         : rule.kind === "window"
-          ? link.script(settleWindow, [link.key("window", key)], [time(), String(rule.windowMs), String(delta), String(stamp)])
+          ? link.script(
+              settleWindow,
+              [link.key("window", key)],
+              [time(), String(rule.windowMs), String(delta), String(stamp)],
+              onLate,
+            )
           : undefined;
     told?.catch(() => note(key, rule, delta, stamp));
   }

@@ -118,7 +118,7 @@ export function openRedis(options: Options): RedisLink {
       if (error instanceof TooLate) {
         lose(error.message);
         watch();
-        asked.then(onLate, () => {});
+        asked.then(onLate).catch(() => {});
       }
       throw error;
     });
@@ -137,7 +137,13 @@ export function openRedis(options: Options): RedisLink {
         // Not waited for: commands are done in the order in which they were sent.
         command(["SCRIPT", "LOAD", source]).catch(() => digests.delete(source));
       }
-      return command(["EVALSHA", digest, String(keys.length), ...keys, ...words], deadlineMs, onLate);
+      return command(["EVALSHA", digest, String(keys.length), ...keys, ...words], deadlineMs, onLate).catch(
+        (error: unknown) => {
+          // Forgotten there, by SCRIPT FLUSH or by another server behind the same address: sent again with the next one.
+          if (error instanceof Error && error.message.startsWith("NOSCRIPT")) digests.delete(source);
+          throw error;
+        },
+      );
     },
     key: (...parts) => keyPrefix + parts.join(":"),
     publish(channel, message) {

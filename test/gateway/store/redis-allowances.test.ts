@@ -80,6 +80,30 @@ else {
     }
   });
 
+  test("what a slow Redis does late is done once, and scripts that it forgot are sent again", async () => {
+    const link = openRedis({ url: redis.url, keyPrefix: "late:", deadlineMs: 300, onLost: () => undefined });
+    await until(() => link.available, "Redis answers");
+    const allowances = createRedisAllowances({ link, local: createLocalAllowances(), node: "n", leaseMs: 1000 });
+    const rule: Rule = { kind: "period", limit: 100, endsMs: Date.now() + 3_600_000 };
+    const lease = async (need: number) =>
+      (await allowances.lease({ holder: "h", key: "k", rule, need, want: need, spare: 0, held: 0 })).remaining;
+    try {
+      assert.equal(await lease(50), 50);
+      redis.freeze();
+      allowances.settle("k", rule, -30, 0);
+      await until(() => !link.available, "it is known to be slow");
+      redis.thaw();
+      await until(() => link.available, "Redis is back");
+      assert.equal(await lease(0), 80);
+      await link.command(["SCRIPT", "FLUSH"]);
+      await lease(0);
+      assert.equal(await lease(5), 75, "counted in Redis again");
+    } finally {
+      redis.thaw();
+      await link.close();
+    }
+  });
+
   test("over TLS, with an authority of one's own, and a password that must be right", async () => {
     const folder = mkdtempSync(join(tmpdir(), "openclaw-redis-tls-"));
     const authority = makeAuthority(folder);
