@@ -1,0 +1,190 @@
+/** The fields of docker:index/container:Container. */
+import { type Fields, flag, int, labelFields, list, map, needed, type ResourceFields, replaces, set, text } from "./fields.ts";
+
+const positive = { atLeast: 0 };
+const duration = { default: "0s", duration: true };
+const throttle: Fields = { path: text({ required: true }), rate: int({ required: true, ...positive }) };
+
+const mountFields: Fields = {
+  target: text({ required: true }),
+  source: text(),
+  type: text({ required: true, pattern: /^(bind|volume|tmpfs)$/ }),
+  readOnly: flag(),
+  bindOptions: list({ propagation: text({ pattern: /^(private|rprivate|shared|rshared|slave|rslave)$/ }) }, { one: true }),
+  volumeOptions: list(
+    {
+      noCopy: flag(),
+      labels: set(labelFields),
+      driverName: text(),
+      driverOptions: map(),
+      subpath: text(replaces),
+    },
+    { one: true },
+  ),
+  tmpfsOptions: list({ sizeBytes: int(), mode: int() }, { one: true, ...replaces }),
+};
+
+const networkData: Fields = {
+  networkName: text({ computed: true }),
+  ipAddress: text({ computed: true }),
+  ipPrefixLength: int({ computed: true }),
+  gateway: text({ computed: true }),
+  globalIpv6Address: text({ computed: true }),
+  globalIpv6PrefixLength: int({ computed: true }),
+  ipv6Gateway: text({ computed: true }),
+  macAddress: text({ computed: true }),
+};
+
+const attached: Fields = {
+  name: text(needed),
+  aliases: set(undefined, replaces),
+  ipv4Address: text(replaces),
+  ipv6Address: text(replaces),
+  linkLocalIps: set(undefined, replaces),
+  macAddress: text(replaces),
+  driverOpts: set(undefined, replaces),
+  gwPriority: int({ ...replaces, ...positive }),
+};
+
+const uploadFields: Fields = {
+  content: text(replaces),
+  contentBase64: text({ ...replaces, base64: true }),
+  file: text(needed),
+  executable: flag({ ...replaces, default: false }),
+  permissions: text({ ...replaces, pattern: /^0[0-7]{3}$/ }),
+  source: text(replaces),
+  sourceHash: text(replaces),
+};
+
+const fields: Fields = {
+  attach: flag({ default: false }),
+  bridge: text({ computed: true, readOnly: true }),
+  capabilities: set(
+    {
+      adds: set(undefined, { ...replaces, terraform: "add" }),
+      drops: set(undefined, { ...replaces, terraform: "drop" }),
+    },
+    { one: true, ...replaces },
+  ),
+  cgroupParent: text(replaces),
+  cgroupnsMode: text(replaces),
+  command: list(undefined, { ...replaces, computed: true }),
+  containerLogs: text({ computed: true, readOnly: true }),
+  containerReadRefreshTimeoutMilliseconds: int({ default: 15000 }),
+  cpuPeriod: int(positive),
+  cpuQuota: int(positive),
+  cpuSet: text({ pattern: /^\d+([,-]\d+)*$/ }),
+  cpuShares: int(positive),
+  cpus: text(replaces),
+  destroyGraceSeconds: int(),
+  deviceReadBps: set(throttle),
+  deviceReadIops: set(throttle),
+  deviceRequests: set(
+    {
+      driver: text({ ...replaces, default: "cdi" }),
+      count: int({ ...replaces, default: 0 }),
+      deviceIds: set(undefined, replaces),
+      capabilities: set(undefined, replaces),
+      options: map(replaces),
+    },
+    { ...replaces, conflicts: "gpus" },
+  ),
+  deviceWriteBps: set(throttle),
+  deviceWriteIops: set(throttle),
+  devices: set(
+    { hostPath: text(needed), containerPath: text(replaces), permissions: text({ ...replaces, default: "rwm" }) },
+    replaces,
+  ),
+  dns: set(undefined, replaces),
+  dnsOpts: set(undefined, replaces),
+  dnsSearches: set(undefined, { ...replaces, terraform: "dns_search" }),
+  domainname: text(replaces),
+  entrypoints: list(undefined, { ...replaces, computed: true, terraform: "entrypoint" }),
+  envs: set(undefined, { ...replaces, computed: true, terraform: "env" }),
+  exitCode: int({ computed: true, readOnly: true }),
+  gpus: text(replaces),
+  groupAdds: set(undefined, { ...replaces, terraform: "group_add" }),
+  healthcheck: list(
+    {
+      interval: text(duration),
+      retries: int({ default: 0, ...positive }),
+      startInterval: text(duration),
+      startPeriod: text(duration),
+      tests: list(undefined, { terraform: "test" }),
+      timeout: text(duration),
+    },
+    { one: true, computed: true },
+  ),
+  hostname: text({ ...replaces, computed: true }),
+  hosts: set({ host: text(needed), ip: text(needed) }, { ...replaces, terraform: "host" }),
+  image: text(needed),
+  init: flag({ computed: true }),
+  ipcMode: text({ ...replaces, computed: true }),
+  labels: set(labelFields, { ...replaces, computed: true }),
+  logDriver: text({ ...replaces, computed: true }),
+  logOpts: map(replaces),
+  logs: flag({ default: false }),
+  maxRetryCount: int(),
+  memory: int(positive),
+  memoryReservation: int({ default: 0, ...positive }),
+  memorySwap: int({ atLeast: -1 }),
+  mounts: set(mountFields, replaces),
+  mustRun: flag({ default: true }),
+  name: text(needed),
+  networkDatas: list(networkData, { computed: true, readOnly: true, terraform: "network_data" }),
+  networkMode: text({ ...replaces, default: "bridge" }),
+  networksAdvanced: set(attached, replaces),
+  pidMode: text(replaces),
+  platform: text({ ...replaces, computed: true }),
+  ports: list(
+    {
+      external: int({ ...replaces, computed: true }),
+      internal: int(needed),
+      ip: text({ ...replaces, default: "0.0.0.0" }),
+      protocol: text({ ...replaces, default: "tcp" }),
+    },
+    replaces,
+  ),
+  privileged: flag(replaces),
+  publishAllPorts: flag(replaces),
+  readOnly: flag({ ...replaces, default: false }),
+  removeVolumes: flag({ default: true }),
+  restart: text({ default: "no", pattern: /^(no|on-failure|always|unless-stopped)$/ }),
+  rm: flag({ default: false }),
+  runtime: text({ ...replaces, computed: true }),
+  securityOpts: set(undefined, { ...replaces, computed: true }),
+  shmSize: int({ ...replaces, computed: true, ...positive }),
+  start: flag({ default: true }),
+  stdinOpen: flag({ ...replaces, default: false }),
+  stopSignal: text({ ...replaces, computed: true }),
+  stopTimeout: int({ ...replaces, computed: true }),
+  storageOpts: map(replaces),
+  sysctls: map(replaces),
+  tmpfs: map(),
+  tty: flag({ ...replaces, default: false }),
+  ulimits: set({ name: text(needed), soft: int(needed), hard: int(needed) }, { ...replaces, terraform: "ulimit" }),
+  uploads: set(uploadFields, { ...replaces, terraform: "upload" }),
+  user: text({ ...replaces, keepsWhenEmpty: true }),
+  usernsMode: text(replaces),
+  volumes: set(
+    {
+      containerPath: text(replaces),
+      fromContainer: text(replaces),
+      hostPath: text({ ...replaces, pattern: /^([a-zA-Z]:[\\/]|\/)/ }),
+      readOnly: flag(replaces),
+      selinuxRelabel: text({ ...replaces, pattern: /^(z|Z)$/ }),
+      volumeName: text(replaces),
+    },
+    replaces,
+  ),
+  wait: flag({ default: false }),
+  waitTimeout: int({ default: 60 }),
+  workingDir: text({ ...replaces, keepsWhenEmpty: true }),
+};
+
+export const containerFields: ResourceFields = {
+  fields,
+  meta: { schemaVersion: "2", timeouts: true },
+  autonamed: true,
+  deleteBeforeReplace: true,
+};

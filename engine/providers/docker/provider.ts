@@ -1,0 +1,259 @@
+/** The docker provider: what `@pulumi/docker` 5.2 asks for, answered without a plug-in process. */
+import { isMap, type PropertyMap, unknown, type Value } from "../../values.ts";
+import { type Provider, ProviderError, type ProviderLog } from "../provider.ts";
+import { connectDaemon, type Daemon } from "./api.ts";
+import { checkResource } from "./check.ts";
+import { containerType } from "./container.ts";
+import { difference } from "./difference.ts";
+import { string } from "./fields.ts";
+import { imageType } from "./image.ts";
+import { networkType } from "./network.ts";
+import { planned } from "./plan.ts";
+import { checkSettings, daemonOptions, decoded, loginEntries } from "./provider-config.ts";
+import { loginSecrets, type RegistryLogins, registryLogins } from "./registry-logins.ts";
+import { type DockerType, hiding, type Work } from "./resource.ts";
+import { afterCreate, afterRead, afterUpdate, metaText, plain, stored } from "./stored.ts";
+import { volumeType } from "./volume.ts";
+
+export const dockerVersion = "5.2.0";
+
+export interface DockerDeps {
+  /** What build contexts, uploaded files and logs of builds are relative to. */
+  programDirectory: string;
+  log(entry: ProviderLog): void;
+}
+
+const types: { readonly [token: string]: DockerType } = {
+  "docker:index/container:Container": containerType,
+  "docker:index/network:Network": networkType,
+  "docker:index/remoteImage:RemoteImage": imageType,
+  "docker:index/volume:Volume": volumeType,
+};
+
+interface Connection {
+  daemon: Daemon;
+  logins: RegistryLogins;
+  secrets: string[];
+}
+
+export function createDockerProvider({ programDirectory, log }: DockerDeps): Provider {
+  const stop = new AbortController();
+  let settings: PropertyMap = {};
+  let connection: Connection | undefined;
+
+  /** Only when it is needed: a preview of new resources works without a daemon. */
+  function connect(): Connection {
+    if (connection) return connection;
+    const options = daemonOptions(settings, process.env);
+    const logins = registryLogins(loginEntries(settings), process.env);
+    const secrets = [options.tls?.key ?? "", ...loginSecrets(logins)];
+    connection = { daemon: connectDaemon(options), logins, secrets };
+    return connection;
+  }
+
+  function work(type: DockerType, urn: string, plan: PropertyMap, signal: AbortSignal, made: (id: string) => void): Work {
+    const { daemon, logins, secrets } = connect();
+    const mask = hiding([...secrets, ...(type.hidden?.(plan) ?? [])]);
+    return {
+      plan,
+      urn,
+      daemon,
+      logins,
+      programDirectory,
+      signal: AbortSignal.any([signal, stop.signal]),
+      log: (entry) => log({ ...entry, message: mask(entry.message) }),
+      made,
+    };
+  }
+
+  /** Failures in Terraform's form, without what must not be seen. */
+  async function attempt<T>(
+    type: DockerType,
+    plan: PropertyMap,
+    what: string,
+    signal: AbortSignal,
+    run: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      if (signal.aborted || stop.signal.aborted) throw new ProviderError("cancelled", `${what}: it was cancelled`);
+      const mask = hiding([...(connection?.secrets ?? []), ...(type.hidden?.(plan) ?? [])]);
+      throw new ProviderError("failed", `${what}: 1 error occurred:\n\t* ${mask(textOf(error))}\n\n`);
+    }
+  }
+
+  return {
+    async getPluginInfo() {
+      return { version: dockerVersion };
+    },
+    async checkConfig({ urn, name, news }) {
+      const inputs = news ?? {};
+      const failures = checkSettings(plain(inputs), name ?? nameOf(urn));
+      return { inputs, ...(failures.length > 0 ? { failures } : {}) };
+    },
+    async diffConfig() {
+      return {};
+    },
+    async configure({ args }) {
+      settings = Object.fromEntries(Object.entries(plain(args)).filter(([, value]) => decoded(value) !== unknown));
+      connection?.daemon.close();
+      connection = undefined;
+      return { supportsPreview: true, supportsAutonamingConfiguration: true };
+    },
+    async check(request) {
+      const type = find(request.type, request.urn);
+      const { inputs, failures } = checkResource(type, request, plain(request.news), plain(request.olds));
+      const name = request.name ?? nameOf(request.urn);
+      for (const [path, reason] of Object.entries(type.refused?.(inputs) ?? {})) {
+        failures.push({ reason: `${reason}. Examine values at '${name}.${path}'.` });
+      }
+      return { inputs, ...(failures.length > 0 ? { failures } : {}) };
+    },
+    async diff(request) {
+      const type = find(request.type, request.urn);
+      const [olds, news] = [plain(request.olds), plain(request.news)];
+      return difference(type, olds, planned(type, news, olds), news, request.ignoreChanges ?? []);
+    },
+    async create(request, signal) {
+      const type = find(request.type, request.urn);
+      const plan = planned(type, plain(request.properties));
+      if (request.preview) return { properties: promised(type, plan) };
+      const goal = withoutUnknown(plan);
+      const what = `creating ${request.urn}`;
+      let made: string | undefined;
+      try {
+        return await attempt(type, goal, what, signal, async () => {
+          const job = work(type, request.urn, goal, signal, (id) => {
+            made = id;
+          });
+          const { id, said } = await type.create(job);
+          made = id;
+          const found = await type.read({ ...job, id, plan: goal });
+          const state = afterCreate(type, goal, { ...said, ...found?.said });
+          return { id: found?.id ?? id, properties: stored(type, found?.id ?? id, state) };
+        });
+      } catch (error) {
+        if (made === undefined || !(error instanceof ProviderError)) throw error;
+        const properties = stored(type, made, afterCreate(type, goal, {}));
+        throw new ProviderError("partial", error.message, { partial: { id: made, properties, reasons: [error.message] } });
+      }
+    },
+    async read(request, signal) {
+      const type = find(request.type, request.urn);
+      const olds = plain(request.properties);
+      const imported = Object.keys(olds).length === 0;
+      const state = imported ? planned(type, { name: request.id }) : olds;
+      const found = await attempt(type, state, `reading ${request.urn}`, signal, async () => {
+        const job = work(type, request.urn, withoutUnknown(state), signal, () => {});
+        return await type.read({ ...job, id: request.id });
+      });
+      if (!found) return {};
+      const properties = stored(type, found.id, afterRead(type, withoutUnknown(state), found.said));
+      const inputs = imported ? importedInputs(type, properties) : plain(request.inputs);
+      return { id: found.id, inputs: imported ? inputs : refreshedInputs(type, inputs, olds, properties), properties };
+    },
+    async update(request, signal) {
+      const type = find(request.type, request.urn);
+      const [old, news] = [plain(request.olds), plain(request.news)];
+      const plan = planned(type, news, old);
+      if (request.preview) return { properties: promised(type, plan, old) };
+      const goal = withoutUnknown(plan);
+      const state = await attempt(type, goal, `updating ${request.urn}`, signal, async () => {
+        const job = work(type, request.urn, goal, signal, () => {});
+        const readAfter = await type.update?.({ ...job, id: request.id, old });
+        const updated = afterUpdate(type, old, goal);
+        if (!readAfter) return updated;
+        const found = await type.read({ ...job, id: request.id });
+        return found ? { ...updated, ...found.said } : updated;
+      });
+      return { properties: stored(type, request.id, state) };
+    },
+    async delete(request, signal) {
+      const type = find(request.type, request.urn);
+      const state = plain(request.properties);
+      await attempt(type, state, `deleting ${request.urn}`, signal, async () => {
+        await type.delete({ ...work(type, request.urn, state, signal, () => {}), id: request.id });
+      });
+    },
+    async invoke({ tok }) {
+      throw notOffered(tok, "function");
+    },
+    async cancel() {
+      stop.abort();
+    },
+    async close() {
+      stop.abort();
+      connection?.daemon.close();
+    },
+  };
+}
+
+function find(type: string | undefined, urn: string): DockerType {
+  const token = type ?? urn.split("::").at(-2)?.split("$").at(-1) ?? "";
+  const found = types[token];
+  if (!found) throw notOffered(token, "resource type");
+  return found;
+}
+
+function notOffered(token: string, what: string): ProviderError {
+  const offered = Object.keys(types).map((name) => name.slice(name.lastIndexOf(":") + 1));
+  return new ProviderError(
+    "unavailable",
+    `The embedded docker provider offers ${offered.join(", ")}, but not the ${what} ${token}. ` +
+      `Install the plug-in that has it: pulumi plugin install resource docker ${dockerVersion}`,
+  );
+}
+
+function nameOf(urn: string): string {
+  return urn.slice(urn.lastIndexOf("::") + 2);
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What a preview says: the plan, the id unknown where there is none yet. */
+function promised(type: DockerType, plan: PropertyMap, old?: PropertyMap): PropertyMap {
+  const id = old ? (old.id ?? unknown) : unknown;
+  return type.meta.timeouts && !old ? { ...plan, id, __meta: metaText(type, portAddresses(plan)) } : { ...plan, id };
+}
+
+function portAddresses(plan: PropertyMap): PropertyMap {
+  const ports = Array.isArray(plan.ports) ? plan.ports : [];
+  return Object.fromEntries(ports.map((port, index) => [`ports.${index}.ip`, isMap(port) ? string(port.ip) : ""]));
+}
+
+/** What is decided by the daemon is left to it. */
+function withoutUnknown(map: PropertyMap): PropertyMap {
+  const settle = (value: Value): Value => {
+    if (value === unknown) return null;
+    if (Array.isArray(value)) return value.map(settle);
+    return isMap(value) ? withoutUnknown(value) : value;
+  };
+  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, settle(value)]));
+}
+
+/** What the program gave, with the daemon's values where they are others now than in the state before. */
+function refreshedInputs(type: DockerType, inputs: PropertyMap, olds: PropertyMap, now: PropertyMap): PropertyMap {
+  const out: PropertyMap = { ...inputs };
+  for (const name of Object.keys(inputs)) {
+    const field = type.fields[name];
+    if (!field || field.of || JSON.stringify(olds[name]) === JSON.stringify(now[name])) continue;
+    out[name] = now[name] ?? null;
+  }
+  return out;
+}
+
+/** What a program would have to say for what is there: that which is not zero, not a default, and not the daemon's. */
+function importedInputs(type: DockerType, state: PropertyMap): PropertyMap {
+  const inputs: PropertyMap = { __defaults: [] };
+  for (const [name, field] of Object.entries(type.fields)) {
+    const value = state[name] ?? null;
+    const empty = value === null || value === "" || value === 0 || value === false;
+    if (field.readOnly || empty || (Array.isArray(value) && value.length === 0) || value === field.default) continue;
+    if (field.computed && name !== "name") continue;
+    inputs[name] = value;
+  }
+  return inputs;
+}
