@@ -35,7 +35,8 @@ function nameOf(value: object): string | undefined {
 /** Where a secret would stand in clear; a text in one of these places is never meant to be read by others. */
 const secretPlaces = [
   /^quotas\.[^.]+\.keys\.\d+\.apiKey$/,
-  /^cluster\.redisUrl$/,
+  /^cluster\.redis(?:Url|Password)$/,
+  /^memory\.search\.remote\.apiKey$/,
   /^tracing\.headers\.[^.]+$/,
   /^models\.providers\.[^.]+\.request\.(?:tls\.(?:key|passphrase)|proxy\.tls\.(?:key|passphrase)|auth\.(?:token|value))$/,
   /^models\.providers\.[^.]+\.(?:request\.)?headers\.(?:authorization|x-api-key|api-key)$/i,

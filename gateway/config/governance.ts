@@ -46,8 +46,16 @@ export const previousTokenSchema = z.strictObject({
   expiresAt: timeSchema.describe("it is let in until this time"),
 });
 
+/** Of callers by gateway.auth, and without any (http/auth.ts): a token of that name would share their limits and kept answers. */
+const ownIds: readonly string[] = ["token", "password", "anonymous", "proxy-user"];
+
 export const tokenSchema = z.strictObject({
-  id: idSchema.describe("the token's name in logs and metrics"),
+  id: idSchema
+    .refine(
+      (id) => !ownIds.includes(id),
+      "the gateway itself calls callers by this name that have no token of their own: choose another id",
+    )
+    .describe("the token's name in logs and metrics"),
   token: secretSchema.describe("the token itself: a secret reference"),
   previous: previousTokenSchema
     .optional()

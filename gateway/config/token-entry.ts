@@ -46,7 +46,7 @@ export function readTokenOptions(
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? "";
     const [name = "", ...given] = word.split("=");
-    const option = options[name];
+    const option = Object.hasOwn(options, name) ? options[name] : undefined;
     if (!option) {
       if (found.id === undefined && !word.startsWith("-")) found.id = word;
       else rest.push(word);

@@ -91,6 +91,9 @@ const cases: Record<string, Case> = {
   "token-id-twice": {
     config: `{ plugins: { entries: { "openclaw-stack": { config: { demo: { enabled: true }, tokens: [{ id: "a", token: "x1" }, { id: "a", token: "x2" }] } } } } }`,
   },
+  "token-id-of-the-gateway": {
+    config: `{ plugins: { entries: { "openclaw-stack": { config: { demo: { enabled: true }, tokens: [{ id: "token", token: "x1" }] } } } } }`,
+  },
   "token-date": {
     config: `{ plugins: { entries: { "openclaw-stack": { config: { demo: { enabled: true }, tokens: [{ id: "a", token: "x1", expiresAt: "tomorrow" }] } } } } }`,
   },

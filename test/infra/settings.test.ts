@@ -48,6 +48,11 @@ const cases: { [name: string]: { [key: string]: unknown } } = {
     "secret-redis": secretValue,
   },
   "password of Redis in clear": { ...valid, cluster: { redisUrl: `redis://:${secretValue}@127.0.0.1:6379` } },
+  "password of Redis in clear, and the key of a server that embeds": {
+    ...valid,
+    cluster: { redisUrl: "redis://127.0.0.1:6379", redisPassword: secretValue },
+    memory: { search: { remote: { apiKey: secretValue } } },
+  },
   "key of a client certificate in clear": {
     models: { providers: { vllm: { ...provider, request: { tls: { key: secretValue } } } } },
   },
