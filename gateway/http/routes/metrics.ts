@@ -15,9 +15,10 @@ export function registerMetrics(server: FastifyInstance, context: GatewayContext
       if (!metrics.enabled) throw new GatewayError("endpoint_disabled", "Metrics are turned off (metrics.enabled).");
       if (surface === "all" && !metrics.public)
         requireScope(context.entrance.identify(request.headers, request.ip, request.address), "operator.read");
+      const figures = await context.figures();
       reply.hijack();
       for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value);
-      await writeMetrics(reply.raw, await context.figures());
+      await writeMetrics(reply.raw, figures);
     });
   }
 }

@@ -147,8 +147,12 @@ export function createUsageBooks(options: Options): UsageBooks {
         // What is left of it is put aside all the same.
       }
       database = undefined;
-      sayBroken(putAside(file));
-      return;
+      try {
+        sayBroken(putAside(file));
+        return;
+      } catch {
+        // Told below as what it was, and tried again with the next batch.
+      }
     }
     const message = error instanceof Error ? error.message : String(error);
     if (trouble === undefined)
@@ -225,8 +229,12 @@ export function createUsageBooks(options: Options): UsageBooks {
     report,
     spent(token, sinceMs, currency) {
       const reader = database ?? readUsageDatabase(file);
-      const kept = spentOf(reader, token, sinceMs, currency);
-      if (reader !== database) reader?.close();
+      let kept: number;
+      try {
+        kept = spentOf(reader, token, sinceMs, currency);
+      } finally {
+        if (reader !== database) reader?.close();
+      }
       let waiting = 0;
       for (const record of pending)
         if (record.token === token && record.currency === currency && record.time >= sinceMs) waiting += record.cost ?? 0;
