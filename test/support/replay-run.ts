@@ -8,7 +8,7 @@ import type { DeploymentOptions, DeploymentResult, RunProgram } from "../../engi
 import type { EngineEvent } from "../../engine/events.ts";
 import { runProgram } from "../../engine/program.ts";
 import { reasonsText } from "../../engine/provider-errors.ts";
-import { ProviderError } from "../../engine/providers/provider.ts";
+import { ProviderError, type ProviderHost } from "../../engine/providers/provider.ts";
 import type { Snapshot } from "../../engine/resource.ts";
 import { openSecrets } from "../../engine/secrets.ts";
 import { createStateWriter } from "../../engine/state.ts";
@@ -59,7 +59,7 @@ export function readState(recording: string, step: string): ReadCheckpoint {
 }
 
 /** The key of `remote`, which the messages do not hold. */
-function privateKey(): string {
+export function privateKey(): string {
   const file = readText("remote", "Pulumi.dev.yaml") ?? "";
   const [, salt = ""] = /encryptionsalt: (\S+)/.exec(file) ?? [];
   const [, secure = ""] = /privateKey:\s+secure: (\S+)/.exec(file) ?? [];
@@ -140,7 +140,10 @@ function shownConfig({ config, secretKeys }: { config: { [key: string]: string }
   return { ...config, ...Object.fromEntries(masked) };
 }
 
-async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: RecordedCall[]): Promise<Replay> {
+/** Puts something between the engine and the players. */
+export type WrapHost = (host: ProviderHost, program: string) => ProviderHost;
+
+async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: RecordedCall[], wrap: WrapHost): Promise<Replay> {
   const known = step.before ? readState(step.recording, step.before) : { ...empty };
   const after = readState(step.recording, step.step);
   const before = step.unrecorded ? rebuildBefore(known, after, recorded, step.unrecorded.gone) : known;
@@ -196,7 +199,7 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
     const running = runDeployment(options, {
       snapshot: { resources: before.resources, pendingOperations: before.pendingOperations, metadata: before.metadata },
       ...(options.dryRun ? {} : { state: writer }),
-      providers: players.host,
+      providers: wrap(players.host, project.program),
       runProgram: listening,
       readStackOutputs: async (name) =>
         name === "organization/options/dev" ? readState("options", "29-up-base").resources[0]?.outputs : undefined,
@@ -268,11 +271,11 @@ function watchEnd({ players, recorded, step, listeners, act }: Watch): NodeJS.Ti
 }
 
 /** All deployments of a step, each from the state before it. */
-export async function replayStep(step: ReplayStep): Promise<Replay[]> {
+export async function replayStep(step: ReplayStep, wrap: WrapHost = (host) => host): Promise<Replay[]> {
   const runs = recordedRuns(step.recording, step.step);
   const others = step.races ? replaySteps.filter((other) => other.recording === step.recording) : [];
   const elsewhere = others.flatMap((other) => recordedRuns(other.recording, other.step).flatMap((run) => run.calls));
   const replays: Replay[] = [];
-  for (const run of runs) replays.push(await replayRun(step, run, elsewhere));
+  for (const run of runs) replays.push(await replayRun(step, run, elsewhere, wrap));
   return replays;
 }

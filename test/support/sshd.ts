@@ -1,0 +1,180 @@
+/** A real sshd for a test: on a free port of loopback, with keys and configuration of its own, in the foreground. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+
+const program = "/usr/sbin/sshd";
+const startTimeoutMs = 30_000;
+
+export interface SshdOptions {
+  /** Lines of sshd_config, which come first and so win. */
+  config?: string[];
+  /** Public keys that may log in. */
+  authorizedKeys: string[];
+  /** Where it listens; otherwise the system chooses. */
+  port?: number;
+}
+
+export interface Sshd {
+  port: number;
+  user: string;
+  /** The line of its public key. */
+  hostKey: string;
+  /** Connections that logged in so far. */
+  logins(): number;
+  log(): string;
+  /** Kills the processes of all connections, as a host that fails. */
+  cutConnections(): void;
+  stop(): Promise<void>;
+}
+
+/** Why none can run here, in words; undefined where one can. Installs OpenSSH's server without starting a service. */
+export function whyNoSshd(): string | undefined {
+  if (process.platform !== "linux") return `the tests of SSH need Linux, this is ${process.platform}`;
+  if (process.getuid?.() !== 0) return "sshd lets only root log in as another user, and the recordings log in as root";
+  if (existsSync(program)) return undefined;
+  if (!existsSync("/usr/bin/apt-get")) return "openssh-server is missing, and there is no apt-get";
+  console.error("installing openssh-server with apt-get, once: some seconds");
+  const policy = "/usr/sbin/policy-rc.d";
+  const isOurs = !existsSync(policy);
+  // Its answer 101 means: start no service.
+  if (isOurs) writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  const options = { stdio: "pipe", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } } as const;
+  try {
+    execFileSync("apt-get", ["update", "-q"], options);
+    execFileSync("apt-get", ["install", "-y", "-q", "--no-install-recommends", "openssh-server"], options);
+  } catch (error) {
+    return `apt-get could not install openssh-server: ${error instanceof Error ? error.message : String(error)}`;
+  } finally {
+    if (isOurs) rmSync(policy, { force: true });
+  }
+  return undefined;
+}
+
+export interface KeyPair {
+  privateKey: string;
+  publicKey: string;
+  /** The private key's file. */
+  file: string;
+}
+
+export function makeKey(folder: string, name: string, passphrase = "", type = "ed25519"): KeyPair {
+  const file = join(folder, name);
+  execFileSync("ssh-keygen", ["-q", "-t", type, "-N", passphrase, "-C", name, "-f", file]);
+  return { file, privateKey: readFileSync(file, "utf8"), publicKey: readFileSync(`${file}.pub`, "utf8").trim() };
+}
+
+export function publicKeyOf(folder: string, privateKey: string): string {
+  const file = join(folder, "key-to-read");
+  // The tool wants the line end that a setting loses.
+  writeFileSync(file, `${privateKey.trim()}\n`, { mode: 0o600 });
+  return execFileSync("ssh-keygen", ["-y", "-f", file], { encoding: "utf8" }).trim();
+}
+
+export async function startSshd(options: SshdOptions): Promise<Sshd> {
+  const folder = mkdtempSync(join(tmpdir(), "sshd-"));
+  // Where it locks its unprivileged half up; packages make it when the service starts.
+  mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
+  const key = makeKey(folder, "host");
+  writeFileSync(join(folder, "authorized_keys"), `${options.authorizedKeys.join("\n")}\n`, { mode: 0o600 });
+  for (let attempt = 1; ; attempt++) {
+    const port = options.port ?? (await freePort());
+    const started = await start(folder, port, options.config ?? []);
+    if (typeof started === "string") {
+      if (attempt < 5) continue;
+      rmSync(folder, { recursive: true, force: true });
+      throw new Error(`sshd did not start:\n${started}`);
+    }
+    const { child, log } = started;
+    return {
+      port,
+      user: userInfo().username,
+      hostKey: key.publicKey,
+      log,
+      logins: () => log().match(/^Accepted /gm)?.length ?? 0,
+      cutConnections() {
+        for (const pid of childrenOf(child.pid)) kill(pid);
+      },
+      async stop() {
+        const ended = new Promise((resolve) => child.once("exit", resolve));
+        const running = child.exitCode === null && child.signalCode === null;
+        for (const pid of childrenOf(child.pid)) kill(pid);
+        child.kill("SIGKILL");
+        if (running) await ended;
+        rmSync(folder, { recursive: true, force: true });
+      },
+    };
+  }
+}
+
+async function start(
+  folder: string,
+  port: number,
+  config: string[],
+): Promise<{ child: ChildProcess; log: () => string } | string> {
+  const file = join(folder, "sshd_config");
+  const lines = [
+    ...config,
+    `Port ${port}`,
+    "ListenAddress 127.0.0.1",
+    `HostKey ${join(folder, "host")}`,
+    `AuthorizedKeysFile ${join(folder, "authorized_keys")}`,
+    "PermitRootLogin prohibit-password",
+    "PasswordAuthentication no",
+    "KbdInteractiveAuthentication no",
+    "UsePAM no",
+    "StrictModes no",
+    "PidFile none",
+    "PrintMotd no",
+    "MaxStartups 200",
+    "Subsystem sftp internal-sftp",
+  ];
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  const child = spawn(program, ["-D", "-e", "-f", file], { stdio: ["ignore", "ignore", "pipe"] });
+  let text = "";
+  return await new Promise((resolve) => {
+    const timer = setTimeout(() => child.kill("SIGKILL"), startTimeoutMs);
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk.replaceAll("\r", "");
+      if (!text.includes("Server listening")) return;
+      clearTimeout(timer);
+      resolve({ child, log: () => text });
+    });
+    child.on("error", (error) => resolve(error.message));
+    child.on("exit", () => {
+      clearTimeout(timer);
+      resolve(text);
+    });
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === "object" && address ? address.port : 0;
+}
+
+/** With all below them. */
+function childrenOf(pid: number | undefined): number[] {
+  if (pid === undefined) return [];
+  let children = "";
+  try {
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
+  } catch {
+    // It has ended.
+  }
+  const own = children.trim().split(/\s+/).filter(Boolean).map(Number);
+  return own.flatMap((child) => [child, ...childrenOf(child)]);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}
