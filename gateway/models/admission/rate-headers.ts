@@ -81,25 +81,34 @@ function count(text: string | undefined): number | undefined {
 /** retry-after-ms is what OpenAI's SDK looks at first; retry-after is RFC 9110 10.2.3: seconds, or a date. */
 function retryAfter(header: HeaderReader, nowMs: number): number | undefined {
   const exact = count(header("retry-after-ms"));
-  if (exact !== undefined) return exact;
+  if (exact !== undefined) return bounded(exact);
   const text = header("retry-after");
   if (text === undefined) return undefined;
   const seconds = count(text);
-  if (seconds !== undefined) return seconds * 1000;
+  if (seconds !== undefined) return bounded(seconds * 1000);
   const date = Date.parse(text);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
+  return Number.isNaN(date) ? undefined : bounded(date - nowMs);
 }
+
+/** No limit of a provider lasts longer; one that is misread must not end its use for ever. */
+const longestMs = 86_400_000;
+
+const bounded = (ms: number): number => Math.min(longestMs, Math.max(0, ms));
 
 const unitsMs: Readonly<Record<string, number>> = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
 
 /** "6m0s", "120ms", "1.5s" (OpenAI), seconds as a number, or a time such as 2026-01-27T12:00:00Z (Anthropic). */
 function untilMs(text: string, nowMs: number): number | undefined {
   const word = text.trim();
-  if (/^\d+(\.\d+)?$/.test(word)) return Number(word) * 1000;
+  if (/^\d+(\.\d+)?$/.test(word)) {
+    const number = Number(word);
+    // Some name the time of day at which it is full again, in seconds or milliseconds since 1970.
+    return bounded(number > 1e11 ? number - nowMs : number > 1e9 ? number * 1000 - nowMs : number * 1000);
+  }
   const parts = [...word.matchAll(/(\d+(?:\.\d+)?)(ms|d|h|m|s)/g)];
   if (parts.length > 0 && parts.map(([part]) => part).join("") === word) {
-    return parts.reduce((sum, [, value, unit]) => sum + Number(value) * (unitsMs[unit ?? ""] ?? 0), 0);
+    return bounded(parts.reduce((sum, [, value, unit]) => sum + Number(value) * (unitsMs[unit ?? ""] ?? 0), 0));
   }
   const date = Date.parse(word);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
+  return Number.isNaN(date) ? undefined : bounded(date - nowMs);
 }

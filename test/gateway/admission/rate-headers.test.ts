@@ -29,6 +29,17 @@ test("OpenAI's: remaining, limit, and reset as a duration", () => {
   }
 });
 
+test("a time of day in place of a span is one, and nothing that is said lasts longer than a day", () => {
+  const day = 86_400_000;
+  const resetOf = (text: string) =>
+    read({ "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": text })?.requests?.resetMs;
+  assert.equal(resetOf(String(now / 1000 + 30)), 30_000);
+  assert.equal(resetOf(String(now + 30_000)), 30_000);
+  for (const text of ["9".repeat(400), "900d", "2999-01-01T00:00:00Z"]) assert.equal(resetOf(text), day, text);
+  for (const text of ["99999999", "Thu, 01 Jan 2999 00:00:00 GMT"])
+    assert.equal(read({ "retry-after": text }, 429)?.retryAfterMs, day, text);
+});
+
 test("Anthropic's: reset as a time", () => {
   const headers = {
     "anthropic-ratelimit-requests-limit": "1000",
