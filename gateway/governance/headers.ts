@@ -19,15 +19,10 @@ export function writeLimitHeaders(
   let now = "";
   const write = (name: "requests" | "tokens", limit: number, taken: Taken): void => {
     const left = String(Math.max(0, Math.floor(taken.remaining)));
-    if (anthropic) {
-      headers[`anthropic-ratelimit-${name}-limit`] = String(limit);
-      headers[`anthropic-ratelimit-${name}-remaining`] = left;
-      headers[`anthropic-ratelimit-${name}-reset`] = new Date(nowMs + taken.resetMs).toISOString();
-    } else {
-      headers[`x-ratelimit-limit-${name}`] = String(limit);
-      headers[`x-ratelimit-remaining-${name}`] = left;
-      headers[`x-ratelimit-reset-${name}`] = duration(taken.resetMs);
-    }
+    const names = (anthropic ? anthropicNames : openaiNames)[name];
+    headers[names.limit] = String(limit);
+    headers[names.remaining] = left;
+    headers[names.reset] = anthropic ? new Date(nowMs + taken.resetMs).toISOString() : duration(taken.resetMs);
     now += `${now === "" ? "" : ", "}"${name}";r=${left};t=${Math.ceil(taken.resetMs / 1000)}`;
   };
   if (requests && policy.requests) write("requests", policy.requests.rule.limit, requests);
@@ -36,6 +31,32 @@ export function writeLimitHeaders(
   headers["ratelimit-policy"] = policy.header;
   headers.ratelimit = now;
 }
+
+/** Written out: a name that is put together is a new text at each request. */
+const openaiNames = {
+  requests: {
+    limit: "x-ratelimit-limit-requests",
+    remaining: "x-ratelimit-remaining-requests",
+    reset: "x-ratelimit-reset-requests",
+  },
+  tokens: {
+    limit: "x-ratelimit-limit-tokens",
+    remaining: "x-ratelimit-remaining-tokens",
+    reset: "x-ratelimit-reset-tokens",
+  },
+} as const;
+const anthropicNames = {
+  requests: {
+    limit: "anthropic-ratelimit-requests-limit",
+    remaining: "anthropic-ratelimit-requests-remaining",
+    reset: "anthropic-ratelimit-requests-reset",
+  },
+  tokens: {
+    limit: "anthropic-ratelimit-tokens-limit",
+    remaining: "anthropic-ratelimit-tokens-remaining",
+    reset: "anthropic-ratelimit-tokens-reset",
+  },
+} as const;
 
 /** As OpenAI writes it: 20ms, 1.5s, 6m0s. */
 export function duration(ms: number): string {

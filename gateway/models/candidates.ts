@@ -38,6 +38,32 @@ interface Deps {
   readonly isAsking?: (route: Route) => boolean;
 }
 
+/** Where there is one upstream and no other: what most requests are for. */
+export function createSingle(
+  route: Route,
+  { upstreams, health, lastResort }: Pick<Deps, "upstreams" | "health" | "lastResort">,
+): Candidates {
+  let isGiven = false;
+  const pick = (enter: (route: Route) => Place | undefined): Choice => {
+    const place = enter(route);
+    if (!place) return { full: [route] };
+    isGiven = true;
+    return { route, place };
+  };
+  return {
+    choose: (enter) => (isGiven || (!lastResort && upstreams.waitMs(route) > 0) ? undefined : pick(enter)),
+    chooseSpare: (enter) =>
+      isGiven || upstreams.waitMs(route) > 0 || health.of(route.provider.id).state === "down" ? undefined : pick(enter),
+    given() {
+      isGiven = true;
+    },
+    giveBack() {
+      isGiven = false;
+    },
+    waitMs: () => upstreams.waitMs(route),
+  };
+}
+
 export function createCandidates(route: Route, fallbacks: readonly Route[], affinity: Affinity, deps: Deps): Candidates {
   const { upstreams, health, balancer } = deps;
   const groups = [route, ...fallbacks].map(({ pool, ...own }) => ({

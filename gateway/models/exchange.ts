@@ -41,7 +41,7 @@ export function createExchange(
   let isJson = false;
   const errorChunks: Buffer[] = [];
   let errorBytes = 0;
-  const tail = createTail();
+  const tail = stream ? createTail() : undefined;
   let dropConnection: (() => void) | undefined;
   /** A connection was opened for this call; otherwise one is used that was kept, and may be gone by now. */
   let ownConnection = false;
@@ -123,7 +123,7 @@ export function createExchange(
         else finish(upstreamError(providerId, status, undefined, retryAfter));
         return;
       }
-      if (stream) {
+      if (tail) {
         tail.push(chunk);
         if (phase === "the first token") armPhase("the next token", timeouts.betweenTokensMs);
         else phaseTimer?.refresh();
@@ -138,7 +138,7 @@ export function createExchange(
     onResponseEnd() {
       if (done) return;
       if (!started) return finish(upstreamError(providerId, status, Buffer.concat(errorChunks), retryAfter));
-      if (stream && !isJson && !ends.test(tail.text())) {
+      if (tail && !isJson && !ends.test(tail.text())) {
         return finish(new GatewayError("upstream_cut", `provider ${providerId} ended the stream in the middle`));
       }
       // Cut JSON in whole HTTP: a proxy or a server between lost the rest.

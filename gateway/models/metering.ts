@@ -58,7 +58,8 @@ export function createMetering(provider: Provider, call: ModelCall): Metering {
 
   /** All that is kept; of a stream only whole lines, where `rest` allows to keep the last one. */
   function count(rest: boolean): void {
-    let kept = Buffer.concat(chunks);
+    const [first] = chunks;
+    let kept = chunks.length === 1 && first ? first : Buffer.concat(chunks);
     const share = 1 + unseen / Math.max(1, bytes);
     chunks = [];
     bytes = 0;

@@ -7,7 +7,7 @@ import type { Connections } from "./connections.ts";
 import { createDial } from "./dial.ts";
 import { createExchange } from "./exchange.ts";
 import type { AnswerController } from "./http1/connection.ts";
-import type { UpstreamRequest } from "./http1/request-bytes.ts";
+import { headerLines, type UpstreamRequest } from "./http1/request-bytes.ts";
 import type { CallHandle, CallSink, ModelCall, ProviderDeps } from "./provider.ts";
 
 export interface RemoteSettings {
@@ -50,6 +50,7 @@ export async function openRemote(
   fixedHeaders: Readonly<Record<string, string>> = {},
 ): Promise<Remote> {
   const base = new URL(settings.baseUrl);
+  const { origin } = base;
   const folder = base.pathname.replace(/\/$/, "");
   const timeouts = { ...deps.timeouts, ...(settings.timeoutSeconds ? { totalMs: settings.timeoutSeconds * 1000 } : {}) };
   const transport = settings.request ?? {};
@@ -66,25 +67,54 @@ export async function openRemote(
       ]),
     ),
   });
+  /** The secrets among them may change: these are what the kept lines were made of. */
+  const inputs = Object.values({ ...settings.headers, ...transport.headers });
+  let kept:
+    | { readonly key: SecretInput | undefined; readonly values: readonly string[]; readonly block: OwnHeaders }
+    | undefined;
+  const valuesNow = (key: SecretInput | undefined): string[] => {
+    const values = inputs.map(secret);
+    const { auth } = transport;
+    if (auth?.mode === "authorization-bearer") values.push(secret(auth.token));
+    else if (auth?.mode === "header") values.push(secret(auth.value));
+    else if (key !== undefined) values.push(secret(key));
+    return values;
+  };
+  function ownBlock(key = settings.apiKey): OwnHeaders {
+    const values = valuesNow(key);
+    if (kept && kept.key === key && kept.values.every((value, index) => value === values[index])) return kept.block;
+    const own = ownHeaders(key);
+    const block = { names: Object.keys(own), headers: own, lines: headerLines(own) };
+    kept = { key, values, block };
+    return block;
+  }
   return {
-    send(path, body, call, sink, ends, headers = {}) {
+    send(path, body, call, sink, ends, headers = noHeaders) {
       const totalMs = timeLeft(timeouts.totalMs, deps.timeouts.totalMs, call);
       const exchange = createExchange(id, call.stream, timeouts, sink, ends, totalMs, call.onHeaders);
       try {
+        const own = ownBlock(call.key);
+        // A name is written once: where a header of the call has the name of one of the provider's, it stands in its place.
+        const isPlain = !own.names.some((name) => callHeaderNames.has(name) || headers[name] !== undefined);
+        const all: Record<string, string> = {
+          "content-type": call.contentType ?? "application/json",
+          accept: call.contentType ? "*/*" : call.stream ? "text/event-stream" : "application/json",
+        };
+        if (!isPlain) Object.assign(all, own.headers);
+        for (const name in headers) {
+          const value = headers[name];
+          if (value !== undefined) all[name] = value;
+        }
+        all["x-request-id"] = call.requestId;
+        if (call.traceparent) all.traceparent = call.traceparent;
+        if (call.tracestate) all.tracestate = call.tracestate;
         const request: UpstreamRequest = {
-          origin: base.origin,
-          path: `${folder}${path}`,
+          origin,
+          path: folder + path,
           method: "POST",
           body,
-          headers: {
-            "content-type": call.contentType ?? "application/json",
-            accept: call.contentType ? "*/*" : call.stream ? "text/event-stream" : "application/json",
-            ...ownHeaders(call.key),
-            ...headers,
-            "x-request-id": call.requestId,
-            ...(call.traceparent ? { traceparent: call.traceparent } : {}),
-            ...(call.tracestate ? { tracestate: call.tracestate } : {}),
-          },
+          lines: isPlain ? own.lines : "",
+          headers: all,
           reset: call.fresh === true,
         };
         connections.dispatch(request, exchange.handler);
@@ -108,6 +138,16 @@ export async function openRemote(
     close: () => connections.close(),
   };
 }
+
+interface OwnHeaders {
+  readonly names: readonly string[];
+  readonly headers: Readonly<Record<string, string>>;
+  /** The same as they are sent. */
+  readonly lines: string;
+}
+
+const noHeaders: Readonly<Record<string, string>> = {};
+const callHeaderNames: ReadonlySet<string> = new Set(["content-type", "accept", "x-request-id", "traceparent", "tracestate"]);
 
 /** One time is for the whole request, whoever answers it; a provider with a longer time of its own has that one. */
 function timeLeft(ownMs: number, wholeMs: number, { spentMs = 0 }: ModelCall): number {

@@ -3,7 +3,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import { childTraceparent } from "../observability/trace-context.ts";
 import { checkPriority, priorityHeader } from "./admission/priority.ts";
 import { conversationStart, withModel } from "./body.ts";
-import { createCandidates } from "./candidates.ts";
+import { type Affinity, createCandidates, createSingle } from "./candidates.ts";
 import { callWithFailover } from "./failover.ts";
 import { isFormApi, withFormModel } from "./form.ts";
 import type { Gate } from "./gate.ts";
@@ -24,20 +24,20 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate)
     checkPriority(headers[priorityHeader]);
     const { routing, timeouts } = runtime.stack;
     const mayFallBack = (headers[noFallbackHeader] ?? "0") === "0";
-    const sessionKey = headers["x-openclaw-session-key"];
-    const affinity = {
-      sessionKey: typeof sessionKey === "string" && sessionKey !== "" ? sessionKey : undefined,
-      prompt: () => (isFormApi(work.api) ? undefined : conversationStart(work.body)),
-    };
-    const [first = route, ...others] = ableToRead(mayFallBack ? [route, ...runtime.router.fallbacksOf(route)] : [route], work);
-    const candidates = createCandidates(first, others, affinity, {
-      upstreams,
-      health: runtime.health,
-      balancer: runtime.balancer,
-      lastResort: routing.breaker.lastResort,
-      spill: runtime.stack.admission.whenFull === "fallback",
-      isAsking: gate.isAsking,
-    });
+    const routes = ableToRead(mayFallBack ? [route, ...runtime.router.fallbacksOf(route)] : [route], work);
+    const [first = route] = routes;
+    const { lastResort } = routing.breaker;
+    const isSingle = routes.length === 1 && first.pool === undefined;
+    const candidates = isSingle
+      ? createSingle(first, { upstreams, health: runtime.health, lastResort })
+      : createCandidates(first, routes.slice(1), affinityOf(work), {
+          upstreams,
+          health: runtime.health,
+          balancer: runtime.balancer,
+          lastResort,
+          spill: runtime.stack.admission.whenFull === "fallback",
+          isAsking: gate.isAsking,
+        });
     return callWithFailover(
       {
         work,
@@ -52,6 +52,14 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate)
       },
       sink,
     );
+  };
+}
+
+function affinityOf({ api, body, headers }: ModelWork): Affinity {
+  const sessionKey = headers["x-openclaw-session-key"];
+  return {
+    sessionKey: typeof sessionKey === "string" && sessionKey !== "" ? sessionKey : undefined,
+    prompt: () => (isFormApi(api) ? undefined : conversationStart(body)),
   };
 }
 
@@ -76,10 +84,12 @@ function callFor(
   };
 }
 
+const apiHeaderNames = ["anthropic-version", "anthropic-beta", "openai-beta"];
+
 /** What chooses versions and trial features of an API; never credentials. */
 function apiHeaders(headers: ModelWork["headers"]): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const name of ["anthropic-version", "anthropic-beta", "openai-beta"]) {
+  for (const name of apiHeaderNames) {
     const value = headers[name];
     if (typeof value === "string") found[name] = value;
   }

@@ -38,7 +38,11 @@ export function createTail(headBytes = 0) {
       chunks = [Buffer.from(Buffer.concat(chunks).subarray(-tailBytes))];
       size = tailBytes;
     },
-    text: (): string => head + Buffer.concat(chunks).subarray(-tailBytes).toString("latin1"),
+    text(): string {
+      const [first] = chunks;
+      const last = chunks.length === 1 && first ? first : Buffer.concat(chunks).subarray(-tailBytes);
+      return head + last.toString("latin1");
+    },
   };
 }
 

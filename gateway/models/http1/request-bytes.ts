@@ -8,6 +8,8 @@ export interface UpstreamRequest {
   readonly method: "GET" | "POST";
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
+  /** More of them, as headerLines gives them. */
+  readonly lines?: string;
   readonly body?: Buffer;
   /** It gets a connection of its own, which is closed after it. */
   readonly reset?: boolean;
@@ -19,14 +21,22 @@ const target = /^[\x21-\x7e]+$/;
 /** A smaller body is copied behind its head, so that one call of the system sends both. */
 const copiedBytes = 16 * 1024;
 
-export function requestBytes({ origin, path, method, headers, body, reset }: UpstreamRequest): { head: Buffer; body?: Buffer } {
-  if (!target.test(path)) throw invalid("the path");
-  let text = `${method} ${path} HTTP/1.1\r\nhost: ${hostOf(origin)}\r\nconnection: ${reset ? "close" : "keep-alive"}\r\n`;
+/** Headers as they are sent. */
+export function headerLines(headers: Readonly<Record<string, string>>): string {
+  let text = "";
   for (const key in headers) {
     const given = headers[key];
-    if (given === undefined) continue;
-    text += lineOf(key, given);
+    if (given !== undefined) text += lineOf(key, given);
   }
+  return text;
+}
+
+export function requestBytes({ origin, path, method, headers, lines = "", body, reset }: UpstreamRequest): {
+  head: Buffer;
+  body?: Buffer;
+} {
+  if (!target.test(path)) throw invalid("the path");
+  let text = `${method} ${path} HTTP/1.1\r\nhost: ${hostOf(origin)}\r\nconnection: ${reset ? "close" : "keep-alive"}\r\n${lines}${headerLines(headers)}`;
   const length = body?.length ?? 0;
   text += body ? `content-length: ${length}\r\n\r\n` : "\r\n";
   if (!body || length > copiedBytes) return { head: Buffer.from(text, "latin1"), ...(body ? { body } : {}) };
@@ -37,17 +47,19 @@ export function requestBytes({ origin, path, method, headers, body, reset }: Ups
 }
 
 /** By name: most headers of a provider are always the same, and were looked at before. */
-const lines = new Map<string, { readonly given: string; readonly line: string }>();
+const knownLines = new Map<string, { readonly given: string; readonly line: string }>();
 const maxLines = 256;
 
 function lineOf(key: string, given: string): string {
-  const known = lines.get(key);
+  const known = knownLines.get(key);
   if (known?.given === given) return known.line;
   if (!name.test(key)) throw invalid("the name of a header");
   if (!value.test(given)) throw invalid(`the header ${key}`);
   const line = `${key}: ${given}\r\n`;
-  if (lines.size >= maxLines) lines.clear();
-  lines.set(key, { given, line });
+  // These are of one request only.
+  if (key === "x-request-id" || key === "traceparent") return line;
+  if (knownLines.size >= maxLines) knownLines.clear();
+  knownLines.set(key, { given, line });
   return line;
 }
 
