@@ -8,7 +8,7 @@ import type { ModelWork, Serve } from "../models/work.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { budgetKey, type Meter, type Taken } from "../store/allowances.ts";
 import { writeLimitHeaders } from "./headers.ts";
-import { mayAsk } from "./models.ts";
+import { mayAsk, modelRefusal } from "./models.ts";
 import { type Counted, type Policy, periodOf, policyOf } from "./policy.ts";
 import { type Ask, type Reason, type Reservation, reserve, settle } from "./reservation.ts";
 
@@ -147,11 +147,7 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
     if (policy === undefined) return next(work, sink);
     if (policy.models && !mayAsk(policy.models, router, work.route)) {
       metrics.limitsRejected.add(1, "model", policy.tokenId);
-      throw new GatewayError(
-        "model_not_found",
-        `The token ${policy.tokenId} may not use this model, or it does not exist here: /v1/models lists those that it may use.`,
-        { param: "model" },
-      );
+      throw modelRefusal(policy.tokenId);
     }
     const reservation = reserve(meter, asksOf(work, policy, now()));
     if (!(reservation instanceof Promise)) return begin(work, sink, policy, reservation);

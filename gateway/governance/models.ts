@@ -1,7 +1,25 @@
 // Which models a token may ask for.
 import type { StackConfig } from "../config/stack.ts";
+import { GatewayError } from "../errors.ts";
 import type { ListedModel, Route, Router } from "../models/router.ts";
 import { policyOf } from "./policy.ts";
+
+/** The same whether there is such a model or not: a token is not told of models that it may not ask for. */
+export const modelRefusal = (tokenId: string): GatewayError =>
+  new GatewayError(
+    "model_not_found",
+    `The token ${tokenId} may not use this model, or it does not exist here: /v1/models lists those that it may use.`,
+    { param: "model" },
+  );
+
+/** What a name leads to. The router's errors name the nearest models: they are for those who may ask for all. */
+export function resolveModel(stack: StackConfig, router: Router, tokenId: string, name: string): Route {
+  try {
+    return router.resolve(name);
+  } catch (error) {
+    throw policyOf(stack, tokenId)?.models ? modelRefusal(tokenId) : error;
+  }
+}
 
 interface Names {
   /** "provider/model", or a pool's id: what the router lists it as. */

@@ -2,6 +2,7 @@
 import type { ServerResponse } from "node:http";
 import type { FastifyInstance } from "fastify";
 import { GatewayError } from "../errors.ts";
+import { resolveModel } from "../governance/models.ts";
 import { type ModelRequest, readModelRequest } from "../models/body.ts";
 import type { ClientApi } from "../models/provider.ts";
 import type { Route } from "../models/router.ts";
@@ -57,7 +58,8 @@ function createModelCall(context: GatewayContext, { path, api, setting, read = r
     if (encoding !== undefined && encoding !== "identity")
       throw new GatewayError("unsupported_media_type", "Send the body without Content-Encoding.");
     const asked = read(body, visit.headers["content-type"]);
-    const route = chooseRoute(runtime, asked.model);
+    const callerId = visit.caller?.id ?? "anonymous";
+    const route = chooseRoute(runtime, callerId, asked.model);
     const fields = visit.accessFields;
     fields.provider = route.provider.id;
     fields.model = route.model;
@@ -74,7 +76,7 @@ function createModelCall(context: GatewayContext, { path, api, setting, read = r
       asked: asked.model,
       route,
       headers: visit.headers,
-      callerId: visit.caller?.id ?? "anonymous",
+      callerId,
       address: visit.address,
       runtime,
       answerHeaders: headers,
@@ -103,8 +105,8 @@ function createModelCall(context: GatewayContext, { path, api, setting, read = r
   };
 }
 
-function chooseRoute(runtime: Runtime, model: string | undefined): Route {
-  if (model !== undefined) return runtime.router.resolve(model);
+function chooseRoute(runtime: Runtime, callerId: string, model: string | undefined): Route {
+  if (model !== undefined) return resolveModel(runtime.stack, runtime.router, callerId, model);
   const route = runtime.router.defaultRoute;
   if (route) return route;
   throw new GatewayError(

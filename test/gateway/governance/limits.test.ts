@@ -337,6 +337,10 @@ describe("models", () => {
       assert.equal(refused.status, 404);
       const { error } = await read(refused);
       assert.deepEqual([error.code, error.param], ["model_not_found", "model"]);
+      const unknown = await read(await ask(gateway, "ci-token", body({ model: "fake-mode" })));
+      assert.equal(unknown.error.message, error.message, "nothing tells a hidden model from none");
+      const near = await read(await ask(gateway, token, body({ model: "fake-mode" })));
+      assert.match(near.error.message, /Did you mean .*fake-model/);
       assert.equal(await status(ask(gateway, token)), 200, "the gateway's own token may ask for all");
     } finally {
       await gateway.close();
