@@ -140,7 +140,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
       createUsageLayer(
         shared.usage,
         createIdempotency(
-          { metrics, stores: answerStores("idempotency", metrics, shared.redis) },
+          { metrics, stores: answerStores("idempotency", metrics, shared.redis, shared.answers) },
           createCache(
             { metrics, stores: answerStores("cache", metrics, shared.redis) },
             tracing ? createTraced(tracing, addressOf, routed) : routed,
@@ -346,8 +346,9 @@ function answerStores(
   label: string,
   metrics: Metrics,
   link: RedisLink | undefined,
+  elsewhere?: AnswerStore,
 ): { memory: AnswerStore; redis: AnswerStore } {
   const figures = { bytes: metrics.keptBytes, entries: metrics.keptEntries, evictions: metrics.evictions };
-  const memory = createMemoryAnswers(label, figures);
+  const memory = elsewhere ?? createMemoryAnswers(label, figures);
   return { memory, redis: link ? createSharedAnswers(label, link) : memory };
 }

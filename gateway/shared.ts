@@ -4,6 +4,7 @@ import type { SecretInput } from "./config/fields.ts";
 import type { StackConfig } from "./config/schema.ts";
 import { messageOf } from "./errors.ts";
 import type { ReadinessPart } from "./http/context.ts";
+import type { AnswerStore } from "./models/cache/answers.ts";
 import type { Log } from "./observability/log.ts";
 import type { Metrics } from "./observability/metrics.ts";
 import { type Allowances, parseBudgetKey } from "./store/allowances.ts";
@@ -39,6 +40,8 @@ export interface Shared {
   /** The same of addresses that are locked out. */
   tellLockout(lockout: Lockout): void;
   onLockout(handler: (lockout: Lockout) => void): void;
+  /** Answers to idempotency keys, where another process of this gateway keeps them; undefined: this one does. */
+  readonly answers: AnswerStore | undefined;
   readonly readiness: ReadinessPart;
   /** Becomes the writer of the state folder, as soon as nobody else is. */
   begin(): void;
@@ -123,6 +126,7 @@ export function createShared(options: Options): Shared & { usage: UsageBooks } {
       : local,
     alone: cluster === undefined && leaseMs === 0,
     redis: cluster?.link,
+    answers: undefined,
     tellOpening: (opening) => announce("breaker", opening),
     onOpening: (handler) => hear("breaker", openingSchema, handler),
     tellLockout: (lockout) => announce("lockout", lockout),

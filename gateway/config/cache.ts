@@ -25,7 +25,9 @@ export const cacheSchema = z.strictObject({
     .describe("identical requests at the same time share one call of the upstream; one of them leaving does not end it"),
   store: storeSchema
     .default("memory")
-    .describe("memory: of each process; redis: shared by all gateways of cluster.redisUrl (answers are stored there in clear)"),
+    .describe(
+      "memory: of each process, so that each of several workers has answers of its own, and maxBytes for them; redis: shared by all workers and all gateways of cluster.redisUrl (answers are stored there in clear)",
+    ),
   models: z
     .array(z.string().min(1))
     .optional()
@@ -44,6 +46,8 @@ export const idempotencySchema = z.strictObject({
   maxAnswerBytes: bytesSchema.default(1_048_576).describe("a longer answer is not kept"),
   store: storeSchema
     .default("memory")
-    .describe("memory: of each process; redis: shared by all gateways of cluster.redisUrl (answers are stored there in clear)"),
+    .describe(
+      "memory: of this gateway, for all of its workers; redis: shared by all gateways of cluster.redisUrl (answers are stored there in clear)",
+    ),
 });
 export type IdempotencySettings = z.output<typeof idempotencySchema>;

@@ -13,6 +13,7 @@ export function createMetrics(version: string) {
   const metrics = {
     registry,
     ...sharedMetrics(registry),
+    ...keptMetrics(registry),
     connections: counter("openclaw_gateway_connections_total", "Connections that clients opened"),
     connectionsActive: gauge("openclaw_gateway_connections_active", "Connections of clients that are open"),
     connectionsFailed: counter(
@@ -83,12 +84,6 @@ export function createMetrics(version: string) {
       "Requests with an idempotency key: first, replayed, joined (waits for the first) or conflict",
       ["result"],
     ),
-    keptBytes: gauge("openclaw_cache_bytes", "Memory taken by kept answers", ["store"]),
-    keptEntries: gauge("openclaw_cache_entries", "Answers kept in memory", ["store"]),
-    evictions: counter("openclaw_cache_evictions_total", "Kept answers that went: expired, or for want of room", [
-      "store",
-      "reason",
-    ]),
     upstreamRunning: gauge("openclaw_upstream_running", "Requests that run in the engine, by its own figures", [
       "provider",
       "model",
@@ -154,6 +149,18 @@ function sharedMetrics({ counter, gauge }: ReturnType<typeof createRegistry>) {
   };
 }
 
+/** Of answers that a process keeps. */
+function keptMetrics({ counter, gauge }: ReturnType<typeof createRegistry>) {
+  return {
+    keptBytes: gauge("openclaw_cache_bytes", "Memory taken by kept answers", ["store"]),
+    keptEntries: gauge("openclaw_cache_entries", "Answers kept in memory", ["store"]),
+    evictions: counter("openclaw_cache_evictions_total", "Kept answers that went: expired, or for want of room", [
+      "store",
+      "reason",
+    ]),
+  };
+}
+
 /** What the primary of several workers knows itself. */
 export function createPrimaryMetrics() {
   const registry = createRegistry();
@@ -162,6 +169,7 @@ export function createPrimaryMetrics() {
   return {
     registry,
     ...sharedMetrics(registry),
+    ...keptMetrics(registry),
     workers: gauge("openclaw_workers", "Processes that serve requests, by state", ["state"]),
     workerCrashes: counter("openclaw_worker_crashes_total", "Workers that ended unasked and were replaced"),
   };

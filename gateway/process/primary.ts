@@ -3,6 +3,7 @@ import { closeSync } from "node:fs";
 import type { Loaded } from "../config/load.ts";
 import { listenHost } from "../config/rules.ts";
 import { exitCodes, messageOf } from "../errors.ts";
+import { createMemoryAnswers } from "../models/cache/memory.ts";
 import type { Log } from "../observability/log.ts";
 import { createPrimaryMetrics } from "../observability/metrics.ts";
 import { createShared } from "../shared.ts";
@@ -12,6 +13,7 @@ import { trimAfterStart } from "./memory.ts";
 import { shareConfig } from "./primary-config.ts";
 import { onStop } from "./signals.ts";
 import { type Listener, openListener } from "./supervisor-listener.ts";
+import { serveAnswers } from "./worker-answers.ts";
 import { createHub } from "./worker-link.ts";
 import { drainNote, initCall, type ReloadReport, stateNote, type WorkersState } from "./worker-messages.ts";
 import { collectMetrics } from "./worker-metrics.ts";
@@ -47,6 +49,8 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
     leaseMs,
   });
   serveShared(hub, shared);
+  const { keptBytes: bytes, keptEntries: entries, evictions } = metrics;
+  serveAnswers(hub, createMemoryAnswers("idempotency", { bytes, entries, evictions }));
   process.once("exit", () => shared.rescue());
   let firstRound = true;
   hub.answer(initCall, (_, worker) => ({

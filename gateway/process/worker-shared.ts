@@ -9,6 +9,7 @@ import { createLocalAllowances } from "../store/local-allowances.ts";
 import { openCluster } from "../store/redis/cluster.ts";
 import type { UsageRecord } from "../store/store.ts";
 import { createUsageBooks, type UsageBooks } from "../store/usage/books.ts";
+import { answersOverLink } from "./worker-answers.ts";
 import { defineCall, defineNote, type Hub, type Link, LinkError } from "./worker-link.ts";
 
 const ruleSchema = z.discriminatedUnion("kind", [
@@ -128,6 +129,7 @@ export function sharedOverLink(link: Link, loaded: Loaded, log: Log): Shared {
     allowances: allowancesOverLink(link),
     alone: false,
     redis: cluster?.link,
+    answers: answersOverLink(link),
     tellOpening: (opening) => link.tell(openingNote, opening),
     onOpening: (handler) => link.on(openingNote, handler),
     tellLockout: (lockout) => link.tell(lockoutNote, lockout),

@@ -54,6 +54,6 @@ export async function upstreamsOf(gateway: TestGateway): Promise<ShownUpstream[]
   return list;
 }
 
-export async function metricsOf(gateway: TestGateway): Promise<string> {
+export async function metricsOf(gateway: Pick<TestGateway, "url">): Promise<string> {
   return (await fetch(`${gateway.url}/metrics`, { headers: bearer })).text();
 }
