@@ -1,5 +1,8 @@
-/** `npm run status`: what runs, since when, and what to do where it does not. */
+/** `npm run status`: what runs, since when, what it was used for today, and what to do where it does not run. */
 import { gatewayStatus } from "./control.ts";
+import { gatewayUrl } from "./summary.ts";
+import { readToken } from "./token.ts";
+import { usageLine } from "./usage-line.ts";
 import { findWorkplace } from "./workplace.ts";
 
 export async function showStatus(args: string[]): Promise<number> {
@@ -21,5 +24,7 @@ export async function showStatus(args: string[]): Promise<number> {
     absent: "is not deployed. Deploy it: npm run up",
   };
   console.log(`Stack ${workplace.stack}: the gateway ${texts[status.phase]}`);
+  const used = status.phase === "ready" ? await usageLine(gatewayUrl(status), readToken(workplace)) : undefined;
+  if (used !== undefined) console.log(used);
   return status.phase === "ready" ? 0 : 1;
 }

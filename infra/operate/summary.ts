@@ -7,8 +7,7 @@ import { readToken } from "./token.ts";
 import type { Workplace } from "./workplace.ts";
 
 export async function describeGateway(workplace: Workplace, status: GatewayStatus): Promise<string> {
-  const { host = "127.0.0.1", port } = status;
-  const url = `http://${host === "0.0.0.0" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host}:${port}`;
+  const url = gatewayUrl(status);
   const model = await firstModel(url, workplace);
   const body = JSON.stringify({ model, messages: [{ role: "user", content: "Hello" }] });
   const call = (extra: string, content: string): string =>
@@ -27,6 +26,11 @@ export async function describeGateway(workplace: Workplace, status: GatewayStatu
     "",
     "npm run status | logs [-- -f] | stop | start | preview | up | destroy",
   ].join("\n");
+}
+
+/** Where it is reached from this machine. */
+export function gatewayUrl({ host = "127.0.0.1", port }: GatewayStatus): string {
+  return `http://${host === "0.0.0.0" ? "127.0.0.1" : host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 const ModelList = z.object({ data: z.array(z.object({ id: z.string() })) });
