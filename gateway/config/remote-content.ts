@@ -13,7 +13,7 @@ export const remoteContentSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe("true: they may lie in private networks; link-local and metadata addresses stay refused"),
-  maxBytes: bytesSchema.default(20_971_520).describe("fetch: a larger one is refused"),
+  maxBytes: bytesSchema.default(20_971_520).describe("fetch: all of a request's together; more is refused"),
   timeoutMs: positiveMsSchema.default(10_000).describe("fetch: all of a request's together"),
 });
 export type RemoteContent = z.output<typeof remoteContentSchema>;

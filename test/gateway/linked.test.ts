@@ -152,6 +152,23 @@ describe("the gateway fetches", () => {
     assert.equal(fetched.length, before);
   });
 
+  test("all addresses of a request together are no larger than one may be", async () => {
+    const gateway = await gatewayWith({ urls: "fetch", allowPrivateNetwork: true, maxBytes: 300_000 });
+    const ask = async (count: number): Promise<[number, string]> => {
+      const content = Array.from({ length: count }, () => ({ type: "image_url", image_url: { url: `${site}/large` } }));
+      const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...bearer },
+        body: JSON.stringify({ model: "fake-model", messages: [{ role: "user", content }] }),
+      });
+      return [response.status, await response.text()];
+    };
+    assert.equal((await ask(1))[0], 200);
+    const [status, text] = await ask(2);
+    assert.equal(status, 400);
+    assert.match(text, /larger than 300000 bytes, alone or with the others/);
+  });
+
   test("a name that points inside once it was looked at is not followed there", async () => {
     let looks = 0;
     const rebinding: Resolve = (_name, _options, callback) => {

@@ -10,8 +10,19 @@ export const linkReach = ({ allowPrivateNetwork }: RemoteContent): Reach => (all
 
 const maxRedirects = 3;
 
+/** What may still be fetched for a request: its addresses together must not fill the memory. */
+export interface Room {
+  bytes: number;
+}
+
 /** Rejects with a GatewayError that names the field. */
-export async function fetchLink(link: Link, settings: RemoteContent, signal: AbortSignal, resolve?: Resolve): Promise<string> {
+export async function fetchLink(
+  link: Link,
+  settings: RemoteContent,
+  signal: AbortSignal,
+  resolve?: Resolve,
+  room: Room = { bytes: settings.maxBytes },
+): Promise<string> {
   let url = new URL(link.url);
   for (let steps = 0; ; steps += 1) {
     const response = await open(link, url, settings, signal, resolve);
@@ -34,7 +45,7 @@ export async function fetchLink(link: Link, settings: RemoteContent, signal: Abo
       response.destroy();
       throw refuse(link, `is ${type === "" ? "of no said type" : type}, not an image`);
     }
-    const bytes = await readAll(link, response, settings.maxBytes);
+    const bytes = await readAll(link, response, room, settings.maxBytes);
     return `data:${/^[\w.+-]+\/[\w.+-]+$/.test(type) ? type : "application/octet-stream"};base64,${bytes.toString("base64")}`;
   }
 }
@@ -69,14 +80,14 @@ function open(
   });
 }
 
-async function readAll(link: Link, response: IncomingMessage, maxBytes: number): Promise<Buffer> {
+async function readAll(link: Link, response: IncomingMessage, room: Room, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  let size = 0;
   try {
     for await (const chunk of response) {
       if (!Buffer.isBuffer(chunk)) continue;
-      size += chunk.length;
-      if (size > maxBytes) throw refuse(link, `is larger than ${maxBytes} bytes (remoteContent.maxBytes)`);
+      room.bytes -= chunk.length;
+      if (room.bytes < 0)
+        throw refuse(link, `is larger than ${maxBytes} bytes, alone or with the others (remoteContent.maxBytes)`);
       chunks.push(chunk);
     }
   } catch (error) {

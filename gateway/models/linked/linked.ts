@@ -64,9 +64,10 @@ async function lookedUp(links: readonly Link[], settings: RemoteContent, resolve
 function fetched(root: unknown, links: readonly Link[], settings: RemoteContent, resolve: Resolve | undefined): Pending {
   const leaving = new AbortController();
   const signal = AbortSignal.any([leaving.signal, AbortSignal.timeout(settings.timeoutMs)]);
+  const room = { bytes: settings.maxBytes };
   const body = Promise.all(
     links.map(async (link) => {
-      link.replace(await fetchLink(link, settings, signal, resolve));
+      link.replace(await fetchLink(link, settings, signal, resolve, room));
     }),
   ).then(() => Buffer.from(JSON.stringify(root)));
   return { body, drop: () => leaving.abort() };
