@@ -4,6 +4,7 @@ import { type EngineServer, startEngineServer } from "./monitor/engine-service.t
 import { findPlugin } from "./plugin-files.ts";
 import { attachPlugin, startPlugin } from "./plugin-process.ts";
 import { commandVersion, createCommandProvider } from "./providers/command/provider.ts";
+import { createDockerProvider, dockerVersion } from "./providers/docker/provider.ts";
 import {
   type HandshakeRequest,
   type Provider,
@@ -35,6 +36,7 @@ interface EmbeddedDeps {
 /** A new embedded provider is one line here. */
 const embedded: { [pkg: string]: { version: string; create(deps: EmbeddedDeps): Provider } } = {
   command: { version: commandVersion, create: createCommandProvider },
+  docker: { version: dockerVersion, create: createDockerProvider },
   random: { version: randomVersion, create: createRandomProvider },
 };
 
@@ -88,7 +90,7 @@ export function createProviderHost({
 }
 
 function missingText(pkg: string, version: string | undefined): string {
-  const builtIn = Object.keys(embedded).join(" and ");
+  const builtIn = Object.keys(embedded).join(", ");
   return (
     `The package ${pkg} needs its plug-in, which is not installed; built in are ${builtIn}. ` +
     `Install it: pulumi plugin install resource ${pkg} ${version ?? "VERSION"}`

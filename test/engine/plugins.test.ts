@@ -62,7 +62,7 @@ test("without a plug-in the built-in providers are used", async (t) => {
     {
       name: "ProviderError",
       message:
-        "The package cloud needs its plug-in, which is not installed; built in are command and random. " +
+        "The package cloud needs its plug-in, which is not installed; built in are command, docker, random. " +
         "Install it: pulumi plugin install resource cloud 3.1.4",
     },
   );

@@ -1,5 +1,5 @@
 /**
- * Every recorded request to the official random and command providers is given to ours, in the recorded order; the answer
+ * Every recorded request to the official random, command and docker providers is given to ours, in the recorded order; the answer
  * must be the recorded one. What may differ stands in one table with its reason, and an entry that nothing needs fails.
  */
 import assert from "node:assert/strict";
@@ -9,6 +9,7 @@ import { basename, dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { createGuardian } from "../../engine/guardian.ts";
 import { createCommandProvider } from "../../engine/providers/command/provider.ts";
+import { createDockerProvider } from "../../engine/providers/docker/provider.ts";
 import { type Provider, ProviderError } from "../../engine/providers/provider.ts";
 import { createRandomProvider } from "../../engine/providers/random/provider.ts";
 import { isMap, isSecret, type PropertyMap, type Value } from "../../engine/values.ts";
@@ -153,6 +154,7 @@ test("every exception is needed, and thousands of calls were compared", () => {
 
 function create(pkg: string, project: string): Provider {
   if (pkg === "random") return createRandomProvider();
+  if (pkg === "docker") return createDockerProvider({ programDirectory: join(project, "infra"), log() {} });
   return createCommandProvider({ programDirectory: join(project, "infra"), guardian, log() {} });
 }
 

@@ -130,7 +130,7 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
           const { id, said } = await type.create(job);
           made = id;
           const found = await type.read({ ...job, id, plan: goal });
-          const state = afterCreate(type, goal, { ...said, ...found?.said });
+          const state = afterCreate(type, plan, { ...said, ...found?.said });
           return { id: found?.id ?? id, properties: stored(type, found?.id ?? id, state) };
         });
       } catch (error) {

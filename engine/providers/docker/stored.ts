@@ -43,7 +43,7 @@ function merged(
     const before = base[name] === unknown ? null : (base[name] ?? null);
     const now = said[name] ?? null;
     const kept = said[name] === undefined || (!isZero(now) && field.of !== undefined && sameValue(before, now));
-    const value = form(field, before, kept ? before : now);
+    const value = form(field, base[name] ?? null, kept ? before : now);
     const settled = value === null ? emptyOf(field) : value;
     out[name] = field.kind === "set" && Array.isArray(settled) ? sortedSet(field, settled) : settled;
   }

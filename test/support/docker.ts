@@ -1,0 +1,161 @@
+// A real Docker daemon for a test: its own folders, socket and network, apart from any daemon of the machine.
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { connectDaemon, type Daemon } from "../../engine/providers/docker/api.ts";
+import { tarArchive } from "../../engine/providers/docker/tar.ts";
+
+export interface TestDocker {
+  /** unix:///… */
+  readonly host: string;
+  readonly daemon: Daemon;
+  /** The name of its network device. */
+  readonly bridge: string;
+  readonly log: () => string;
+  /** An image with busybox and its usual names alone. */
+  importBase(name: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+const programs: { readonly [program: string]: string } = {
+  dockerd: "docker.io",
+  iptables: "iptables",
+  busybox: "busybox-static",
+};
+
+/** Why there is no Docker here; undefined where there is one. Installs the Debian packages where that is possible. */
+export function whyNoDocker(more: { readonly [program: string]: string } = {}): string | undefined {
+  if (process.getuid?.() !== 0) return "a Docker daemon of its own needs root";
+  const wanted = { ...programs, ...more };
+  const missing = () => Object.keys(wanted).filter((program) => !isThere(program));
+  const packages = missing().map((program) => wanted[program] ?? program);
+  if (packages.length === 0) return undefined;
+  console.error(`installing ${packages.join(", ")} with apt-get, once: about a minute`);
+  const options = {
+    stdio: "pipe",
+    // Runlevel 1: Debian starts no service for it.
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" },
+  } as const;
+  const wait = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Get::Lock::Timeout=300"];
+  try {
+    execFileSync("apt-get", [...wait, "update", "-q"], options);
+    execFileSync("apt-get", [...wait, "install", "-y", "-q", "--no-install-recommends", ...packages], options);
+  } catch (error) {
+    return `${packages.join(", ")}: apt-get could not install it: ${error instanceof Error ? error.message : String(error)}`;
+  }
+  const still = missing();
+  return still.length > 0 ? `${still.join(", ")} is missing` : undefined;
+}
+
+function isThere(program: string): boolean {
+  return spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "pipe" }).status === 0;
+}
+
+const noSignal = new AbortController().signal;
+
+let started = 0;
+
+/** Daemons beside each other do not meet: each has a bridge and a range of its own; of the pool they take what is free. */
+export async function startDocker(more: readonly string[] = []): Promise<TestDocker> {
+  const folder = mkdtempSync(join(tmpdir(), "docker-"));
+  const bridge = `od${process.pid}-${started++}`;
+  const address = `10.${64 + (process.pid % 128)}.${started}.1/24`;
+  execFileSync("ip", ["link", "add", bridge, "type", "bridge"]);
+  execFileSync("ip", ["address", "add", address, "dev", bridge]);
+  execFileSync("ip", ["link", "set", bridge, "up"]);
+  const socket = join(folder, "docker.sock");
+  const logFile = join(folder, "log");
+  const log = openSync(logFile, "a");
+  const child = spawn(
+    "dockerd",
+    [
+      ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
+      ...["-H", `unix://${socket}`, "--bridge", bridge, "--default-address-pool", "base=10.216.0.0/13,size=16"],
+      ...more,
+    ],
+    { stdio: ["ignore", log, log], detached: true },
+  );
+  closeSync(log);
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const host = `unix://${socket}`;
+  const daemon = connectDaemon({ host, sshOptions: [] });
+
+  async function close(): Promise<void> {
+    daemon.close();
+    await removeContainers(host).catch(() => {});
+    if (child.exitCode === null && child.pid !== undefined) {
+      child.kill("SIGTERM");
+      const late = setTimeout(() => process.kill(-(child.pid ?? 0), "SIGKILL"), 30_000);
+      await ended;
+      clearTimeout(late);
+    }
+    for (const mount of mountsUnder(folder)) spawnSync("umount", ["-l", mount]);
+    spawnSync("ip", ["link", "delete", bridge]);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+
+  for (const until = Date.now() + 60_000; ; ) {
+    try {
+      if (existsSync(socket)) await daemon.version(noSignal);
+      else throw new Error("no socket yet");
+      break;
+    } catch (error) {
+      if (child.exitCode !== null || Date.now() > until) {
+        const said = readFileSync(logFile, "utf8").slice(-3000);
+        await close();
+        throw new Error(`dockerd did not start:\n${said}`, { cause: error });
+      }
+      await pause(50);
+    }
+  }
+  return {
+    host,
+    daemon,
+    bridge,
+    log: () => readFileSync(logFile, "utf8"),
+    importBase: (name) => importBase(daemon, name),
+    close,
+  };
+}
+
+async function removeContainers(host: string): Promise<void> {
+  const daemon = connectDaemon({ host, sshOptions: [] });
+  const signal = AbortSignal.timeout(20_000);
+  for (const { Id } of await daemon.list({ method: "GET", path: "/containers/json", query: { all: true } }, signal)) {
+    await daemon.bytes({ method: "DELETE", path: `/containers/${String(Id)}`, query: { force: true, v: true } }, signal);
+  }
+  daemon.close();
+}
+
+function mountsUnder(folder: string): string[] {
+  const lines = readFileSync("/proc/self/mounts", "utf8").split("\n");
+  return lines
+    .map((line) => line.split(" ")[1] ?? "")
+    .filter((path) => path.startsWith(`${folder}/`))
+    .reverse();
+}
+
+async function importBase(daemon: Daemon, name: string): Promise<string> {
+  const busybox = readFileSync(execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim());
+  const modified = new Date(0);
+  const folder = (path: string) => ({ name: path, mode: 0o755, modified, folder: true });
+  const commands = ["sh", "wget", "sleep", "cat", "echo", "httpd", "ls", "true", "stat", "id"];
+  const files = [
+    ...["bin", "etc", "tmp", "www"].map(folder),
+    { name: "bin/busybox", mode: 0o755, modified, content: busybox },
+    ...commands.map((command) => ({ name: `bin/${command}`, mode: 0o777, modified, link: "/bin/busybox" })),
+    { name: "etc/passwd", mode: 0o644, modified, content: Buffer.from("root:x:0:0:root:/:/bin/sh\n") },
+  ];
+  const [repo, tag] = name.split(":");
+  const query = { fromSrc: "-", repo, tag };
+  let id = "";
+  for await (const message of daemon.messages(
+    { method: "POST", path: "/images/create", query, body: tarArchive(files) },
+    noSignal,
+  )) {
+    if (typeof message.status === "string") id = message.status;
+  }
+  return id;
+}
