@@ -187,6 +187,11 @@ describe("the gateway fetches", () => {
   });
 });
 
+test("a request that is nested without end is the client's fault", () => {
+  const deep: unknown = JSON.parse(`{"messages":${"[".repeat(20_000)}${"]".repeat(20_000)}}`);
+  assert.throws(() => findLinks(deep), { code: "invalid_request", param: "messages" });
+});
+
 test("addresses are found where each API puts them", () => {
   const request = {
     messages: [

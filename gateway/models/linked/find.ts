@@ -1,4 +1,5 @@
 // Finds the addresses of images and files in a request, wherever the APIs put them, and puts other ones in their place.
+import { GatewayError } from "../../errors.ts";
 import { isJson, type Json } from "../translate/json.ts";
 
 export interface Link {
@@ -21,6 +22,9 @@ export function mayHoldLinks(body: Buffer): boolean {
   return body.includes(asciiEscape) && escapedLetter.test(body.toString("latin1"));
 }
 
+/** No API nests so deep, and the stack bears no end of it. */
+const maxDepth = 500;
+
 const isAddress = (value: unknown): value is string => typeof value === "string" && /^https?:/i.test(value);
 
 /**
@@ -28,8 +32,12 @@ const isAddress = (value: unknown): value is string => typeof value === "string"
  * …/guides/pdf-files (file_url), https://docs.anthropic.com/en/api/messages (source of type url).
  * `root` is changed by `replace`.
  */
-export function findLinks(root: unknown, field = ""): Link[] {
-  if (Array.isArray(root)) return root.flatMap((entry, index) => findLinks(entry, join(field, index)));
+export function findLinks(root: unknown, field = "", depth = 0): Link[] {
+  if (depth > maxDepth)
+    throw new GatewayError("invalid_request", `The request is nested more than ${maxDepth} levels deep.`, {
+      param: field.split(".", 1)[0] ?? null,
+    });
+  if (Array.isArray(root)) return root.flatMap((entry, index) => findLinks(entry, join(field, index), depth + 1));
   if (!isJson(root)) return [];
   const part: Record<string, unknown> = root;
   const found: Link[] = [];
@@ -57,7 +65,7 @@ export function findLinks(root: unknown, field = ""): Link[] {
         isImage: part.type === "image",
         replace: (url) => put(part, name, inline(url)),
       });
-    } else if (typeof value === "object") found.push(...findLinks(value, at));
+    } else if (typeof value === "object") found.push(...findLinks(value, at, depth + 1));
   }
   return found;
 }
