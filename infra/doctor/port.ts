@@ -1,5 +1,5 @@
 /** The gateway's ports are free, or its own gateway has them. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -54,7 +54,7 @@ function isOurs(directory: string, wanted: number): boolean {
   );
   if (!supervisor || !isAlive(supervisor.pid)) return false;
   const holder = portHolderPid(wanted);
-  if (holder !== undefined) return isOf(supervisor.pid, holder);
+  if (holder !== undefined) return isOf(supervisor.pid, holder) || worksIn(directory, holder);
   // Where /proc does not tell, a living supervisor of ours that has the gateway's port is the best guess.
   const running = readAs(join(directory, "run", "process.json"), (text) => Running.safeParse(JSON.parse(text)).data);
   return running?.port === wanted;
@@ -64,6 +64,17 @@ function isOurs(directory: string, wanted: number): boolean {
 function isOf(supervisor: number, pid: number): boolean {
   for (let at: number | undefined = pid; at !== undefined && at > 1; at = parentOf(at)) if (at === supervisor) return true;
   return false;
+}
+
+/** A gateway that outlived its supervisor is not the next one's child; all of them have their stack's folder as their own. */
+function worksIn(directory: string, pid: number): boolean {
+  try {
+    const folder = realpathSync(`/proc/${pid}/cwd`);
+    const own = realpathSync(directory);
+    return folder === own || folder.startsWith(`${own}/`);
+  } catch {
+    return false;
+  }
 }
 
 /** proc(5): the field after the state, which follows the name in parentheses. */
