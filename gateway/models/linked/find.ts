@@ -35,7 +35,7 @@ const isAddress = (value: unknown): value is string => typeof value === "string"
 export function findLinks(root: unknown, field = "", depth = 0): Link[] {
   if (depth > maxDepth)
     throw new GatewayError("invalid_request", `The request is nested more than ${maxDepth} levels deep.`, {
-      param: field.split(".", 1)[0] ?? null,
+      param: field.split(".", 1)[0] ?? "",
     });
   if (Array.isArray(root)) return root.flatMap((entry, index) => findLinks(entry, join(field, index), depth + 1));
   if (!isJson(root)) return [];
