@@ -147,7 +147,7 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
     if (policy === undefined) return next(work, sink);
     if (policy.models && !mayAsk(policy.models, router, work.route)) {
       metrics.limitsRejected.add(1, "model", policy.tokenId);
-      throw modelRefusal(policy.tokenId);
+      throw modelRefusal(stack, router, policy.tokenId, work.asked);
     }
     const reservation = reserve(meter, asksOf(work, policy, now()));
     if (!(reservation instanceof Promise)) return begin(work, sink, policy, reservation);

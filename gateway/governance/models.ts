@@ -1,23 +1,38 @@
 // Which models a token may ask for.
+import { nearest } from "../config/nearest.ts";
 import type { StackConfig } from "../config/stack.ts";
 import { GatewayError } from "../errors.ts";
 import type { ListedModel, Route, Router } from "../models/router.ts";
 import { policyOf } from "./policy.ts";
 
-/** The same whether there is such a model or not: a token is not told of models that it may not ask for. */
-export const modelRefusal = (tokenId: string): GatewayError =>
-  new GatewayError(
+/**
+ * The same whether there is such a model or not: a token is not told of models that it may not ask for. Names that are near
+ * are of those that it may use.
+ */
+export function modelRefusal(stack: StackConfig, router: Router, tokenId: string, asked: string | undefined): GatewayError {
+  const names = visibleModels(stack, router, tokenId).flatMap((listed) => {
+    const { model } = namesOf(listed);
+    return model === undefined ? [listed.id] : [listed.id, model];
+  });
+  const near = asked === undefined ? undefined : nearest(asked, names);
+  // What is allowed may be refused all the same, where a name leads to several.
+  const full = names.filter((name) => name.includes("/") && asked !== undefined && name.endsWith(`/${asked}`));
+  const hint = full.length > 0 ? full.slice(0, 5).map(quote).join(" or ") : near && quote(near);
+  return new GatewayError(
     "model_not_found",
-    `The token ${tokenId} may not use this model, or it does not exist here: /v1/models lists those that it may use.`,
+    `The token ${tokenId} may not use this model, or it does not exist here: /v1/models lists those that it may use.${hint ? ` Did you mean ${hint}?` : ""}`,
     { param: "model" },
   );
+}
+
+const quote = (name: string): string => JSON.stringify(name);
 
 /** What a name leads to. The router's errors name the nearest models: they are for those who may ask for all. */
 export function resolveModel(stack: StackConfig, router: Router, tokenId: string, name: string): Route {
   try {
     return router.resolve(name);
   } catch (error) {
-    throw policyOf(stack, tokenId)?.models ? modelRefusal(tokenId) : error;
+    throw policyOf(stack, tokenId)?.models ? modelRefusal(stack, router, tokenId, name) : error;
   }
 }
 

@@ -397,6 +397,7 @@ export function everyKind(port: number): ConfigInput {
         models: [
           { id: "m", input: ["text", "image"] },
           { id: "blind", input: ["text"] },
+          { id: "claude-opus-4-7" },
         ],
       },
     });

@@ -27,17 +27,19 @@ import {
   type ToolChoice,
   textOf,
   untranslatable,
+  type Verbosity,
+  verbosities,
 } from "./neutral.ts";
 
 const known = [
   ...["model", "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "max_tokens"],
-  ...["max_completion_tokens", "reasoning_effort", "user", "stream", "stream_options", ...samplingFields],
+  ...["max_completion_tokens", "reasoning_effort", "verbosity", "user", "stream", "stream_options", ...samplingFields],
 ];
 const dropped = [
   ...["metadata", "store", "service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"],
   ...["prediction", "prompt_cache_options"],
 ];
-const neutral = { n: 1, logprobs: false, top_logprobs: 0, logit_bias: {}, modalities: ["text"], verbosity: "medium" };
+const neutral = { n: 1, logprobs: false, top_logprobs: 0, logit_bias: {}, modalities: ["text"] };
 
 export function readChatAsked(body: Json): Asked {
   refuseOthers(body, known, dropped, neutral);
@@ -50,6 +52,7 @@ export function readChatAsked(body: Json): Asked {
     maxTokens:
       optionalNumber(body.max_completion_tokens, "max_completion_tokens") ?? optionalNumber(body.max_tokens, "max_tokens"),
     effort: readEffort(body.reasoning_effort, "reasoning_effort"),
+    verbosity: readVerbosity(body.verbosity, "verbosity"),
     user: optionalText(body.user, "user"),
     sampling: readSampling(body),
     stream: body.stream === true,
@@ -72,6 +75,13 @@ export function readEffort(value: unknown, field: string): Effort | undefined {
   const found = efforts.find((effort) => effort === value);
   if (found) return found;
   throw wrong(field, `one of ${efforts.join(", ")}`);
+}
+
+export function readVerbosity(value: unknown, field: string): Verbosity | undefined {
+  if (value === undefined || value === null) return undefined;
+  const found = verbosities.find((one) => one === value);
+  if (found) return found;
+  throw wrong(field, `one of ${verbosities.join(", ")}`);
 }
 
 function readMessage(value: unknown, index: number): Message {
@@ -193,6 +203,7 @@ export function writeChatAsked(asked: Asked, target: Target): Json {
     // The name that every server knows; OpenAI's newest models alone ask for max_completion_tokens.
     ...(/^(o\d|gpt-5)/.test(target.model) ? { max_completion_tokens: asked.maxTokens } : { max_tokens: asked.maxTokens }),
     reasoning_effort: asked.effort,
+    verbosity: asked.verbosity,
     user: asked.user,
     ...asked.sampling,
     stream: asked.stream,

@@ -23,6 +23,7 @@ import {
   type Message,
   onlySampling,
   type Part,
+  refuseVerbosity,
   type Target,
   type Tool,
   type ToolChoice,
@@ -179,6 +180,7 @@ const defaultMaxTokens = 4096;
 
 export function writeMessagesAsked(asked: Asked, target: Target): Json {
   onlySampling(asked, ["temperature", "top_p", "top_k", "stop"]);
+  refuseVerbosity(asked);
   if (asked.format?.type === "json")
     throw untranslatable("response_format", "json_object is not known to this model's provider: give a json_schema");
   const system = textOfSystem(asked.messages);
@@ -197,9 +199,13 @@ export function writeMessagesAsked(asked: Asked, target: Target): Json {
           )
         : undefined,
     tool_choice: asked.tools.length > 0 ? writeToolChoice(asked) : undefined,
-    thinking: thinking === undefined ? undefined : { type: "enabled", budget_tokens: thinking },
-    output_config:
-      asked.format?.type === "schema" ? { format: { type: "json_schema", schema: asked.format.schema } } : undefined,
+    thinking:
+      thinking === undefined
+        ? undefined
+        : byEffort.test(target.model)
+          ? adaptive
+          : { type: "enabled", budget_tokens: thinking },
+    output_config: writeOutputConfig(asked, target),
     temperature: asked.sampling.temperature,
     top_p: asked.sampling.top_p,
     top_k: asked.sampling.top_k,
@@ -207,6 +213,21 @@ export function writeMessagesAsked(asked: Asked, target: Target): Json {
     metadata: asked.user === undefined ? undefined : { user_id: asked.user },
     stream: asked.stream,
   });
+}
+
+/**
+ * Newer models decide themselves how much they think, and are told how hard to try: a number of tokens is deprecated there
+ * (ThinkingConfigAdaptive and OutputConfig in @anthropic-ai/sdk). Names: claude-opus-4-6, claude-sonnet-5, and those after them.
+ */
+const byEffort = /claude-(?:(?:mythos|fable)-|(?:opus|sonnet|haiku)-(?:4-[6-9](?!\d)|[5-9](?!\d)))/;
+const adaptive: Json = { type: "adaptive" };
+
+function writeOutputConfig({ format, effort }: Asked, { model }: Target): Json | undefined {
+  const config = compact({
+    effort: byEffort.test(model) && effort !== "none" ? (effort === "minimal" ? "low" : effort) : undefined,
+    format: format?.type === "schema" ? { type: "json_schema", schema: format.schema } : undefined,
+  });
+  return Object.keys(config).length > 0 ? config : undefined;
 }
 
 const textOfSystem = (messages: readonly Message[]): string =>

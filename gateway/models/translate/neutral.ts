@@ -59,6 +59,8 @@ export interface Asked {
   readonly format?: Format | undefined;
   readonly maxTokens?: number | undefined;
   readonly effort?: Effort | undefined;
+  /** How much is said. */
+  readonly verbosity?: Verbosity | undefined;
   readonly user?: string | undefined;
   readonly sampling: { readonly [field in SamplingField]?: unknown };
   /** What comes after the text that is asked for; only of completions of a text. */
@@ -70,6 +72,9 @@ export interface Asked {
 
 export const efforts = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;
 export type Effort = (typeof efforts)[number];
+
+export const verbosities = ["low", "medium", "high"] as const;
+export type Verbosity = (typeof verbosities)[number];
 
 export interface TokenUsage {
   /** All tokens read, those from the provider's cache included. */
@@ -174,6 +179,37 @@ export function inWordsOf({ names = {} }: ClientForm, error: unknown): unknown {
   if (name === undefined) return error;
   const rest = error.message.startsWith(error.param) ? error.message.slice(error.param.length) : `: ${error.message}`;
   return new GatewayError(error.code, `${name}${rest}`, { status: error.status, param: name });
+}
+
+/** What upstreams' errors call a field, in the words of chat completions: what is not here has one name in all APIs, or none. */
+const upstreamWords: Readonly<Record<string, string>> = {
+  max_output_tokens: "max_tokens",
+  max_completion_tokens: "max_tokens",
+  stop_sequences: "stop",
+  "text.format": "response_format",
+  "text.verbosity": "verbosity",
+  "reasoning.effort": "reasoning_effort",
+  input: "messages",
+};
+const commonWords = [
+  ...["model", "messages", "tools", "tool_choice", "parallel_tool_calls", "response_format", "max_tokens", "user"],
+  ...["reasoning_effort", "verbosity", ...samplingFields],
+];
+
+/** The field of the client's request that an upstream's error is about; undefined where that cannot be told. */
+export function paramInWordsOf({ names = {} }: Pick<ClientForm, "names">, param: string): string | undefined {
+  // Places within a list are others in each API.
+  for (const said of [param, /^[a-z_]+/.exec(param)?.[0] ?? ""]) {
+    const word = (Object.hasOwn(upstreamWords, said) ? upstreamWords[said] : undefined) ?? said;
+    if (commonWords.includes(word)) return Object.hasOwn(names, word) ? names[word] : word;
+  }
+  return undefined;
+}
+
+/** Of providers that have no word for it; "medium" is what they do anyway. */
+export function refuseVerbosity({ verbosity }: Asked): void {
+  if (verbosity !== undefined && verbosity !== "medium")
+    throw untranslatable("verbosity", "is not known to this model's provider");
 }
 
 /** Refuses those settings that are set and that `known` does not name. */

@@ -1,5 +1,5 @@
 // Requests of OpenAI's responses, read and written: https://platform.openai.com/docs/api-reference/responses/create
-import { readEffort, readSampling, readSchemaFormat } from "./chat-request.ts";
+import { readEffort, readSampling, readSchemaFormat, readVerbosity } from "./chat-request.ts";
 import {
   compact,
   isJson,
@@ -53,6 +53,7 @@ export function readResponsesAsked(body: Json): Asked {
     format: readFormat(text.format),
     maxTokens: optionalNumber(body.max_output_tokens, "max_output_tokens"),
     effort: readEffort(jsonOf(body.reasoning).effort, "reasoning.effort"),
+    verbosity: readVerbosity(text.verbosity, "text.verbosity"),
     user: optionalText(body.user, "user"),
     sampling: readSampling(body),
     stream: body.stream === true,
@@ -169,7 +170,10 @@ export function writeResponsesAsked(asked: Asked, target: Target): Json {
         : undefined,
     tool_choice: typeof toolChoice === "object" ? { type: "function", name: toolChoice.name } : toolChoice,
     parallel_tool_calls: asked.parallelTools,
-    text: format === undefined ? undefined : { format: writeFormat(format) },
+    text:
+      format === undefined && asked.verbosity === undefined
+        ? undefined
+        : compact({ format: format && writeFormat(format), verbosity: asked.verbosity }),
     max_output_tokens: asked.maxTokens,
     reasoning: asked.effort === undefined ? undefined : { effort: asked.effort, summary: "auto" },
     user: asked.user,

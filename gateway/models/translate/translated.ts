@@ -1,7 +1,7 @@
 // One call in another API than the client's: the request is rewritten, and the answer's events as they come; nothing is kept but the event under way.
 import { GatewayError } from "../../errors.ts";
 import type { CallHandle, CallSink, ModelCall } from "../provider.ts";
-import { parseJson } from "./json.ts";
+import { jsonOf, parseJson } from "./json.ts";
 import { createEventReader, createLineReader } from "./lines.ts";
 import {
   type AnswerEvent,
@@ -9,6 +9,7 @@ import {
   type ClientForm,
   collect,
   inWordsOf,
+  paramInWordsOf,
   type StreamWriter,
   type Target,
   toUsage,
@@ -153,16 +154,23 @@ function translatedSink(
     fail(error) {
       if (over) return;
       over = true;
-      sink.fail(withoutBody(error));
+      sink.fail(withoutBody(error, client));
     },
   };
 }
 
-/** An upstream's own error is in the shape of another API: its text is kept, and written in the client's shape. */
-export function withoutBody(error: GatewayError): GatewayError {
+/**
+ * An upstream's own error is in the shape of another API: its text is kept, and written in the client's shape; and the field
+ * that it names where the client has a word for it.
+ */
+export function withoutBody(error: GatewayError, client?: ClientForm): GatewayError {
   if (!error.body) return error;
-  return new GatewayError(error.code, errorText(parseJson(error.body.toString("utf8"))) ?? error.message, {
+  const body = parseJson(error.body.toString("utf8"));
+  const said = jsonOf(body?.error).param;
+  const param = client && typeof said === "string" ? paramInWordsOf(client, said) : undefined;
+  return new GatewayError(error.code, errorText(body) ?? error.message, {
     status: error.status,
+    ...(param === undefined ? {} : { param }),
     ...(error.retryAfter ? { retryAfter: error.retryAfter } : {}),
     cause: error.cause,
   });

@@ -21,6 +21,8 @@ after(async () => {
 type Fields = Record<string, unknown>;
 /** By API and by kind: the fields that say it; `error`: the field that cannot be said there; undefined: it cannot be asked for. */
 interface Setting {
+  /** In the place of "m". */
+  model?: string;
   asked: Record<string, Fields | undefined>;
   written: Record<string, Fields | { error: string }>;
 }
@@ -118,6 +120,36 @@ const settings: Record<string, Setting> = {
       ollama: { think: false },
     },
   },
+  "much thought, of a model that is told how hard to try": {
+    model: "claude-opus-4-7",
+    asked: {
+      "chat-completions": { reasoning_effort: "high" },
+      messages: undefined,
+      responses: { reasoning: { effort: "high" } },
+    },
+    written: { "anthropic-messages": { thinking: { type: "adaptive" }, output_config: { effort: "high" } } },
+  },
+  "few words": {
+    asked: { "chat-completions": { verbosity: "low" }, messages: undefined, responses: { text: { verbosity: "low" } } },
+    written: {
+      "openai-completions": { verbosity: "low" },
+      "anthropic-messages": { error: "verbosity" },
+      "openai-responses": { text: { verbosity: "low" } },
+      ollama: { error: "verbosity" },
+    },
+  },
+  "as many words as usual": {
+    asked: {
+      "chat-completions": { verbosity: "medium" },
+      messages: undefined,
+      responses: { text: { verbosity: "medium", format: { type: "json_object" } } },
+    },
+    written: {
+      "openai-completions": { verbosity: "medium" },
+      "openai-responses": { text: { verbosity: "medium" } },
+      ollama: { verbosity: undefined },
+    },
+  },
   "JSON of any shape": {
     asked: {
       "chat-completions": { response_format: { type: "json_object" } },
@@ -145,7 +177,7 @@ const settings: Record<string, Setting> = {
 /** How an API names a field that others name otherwise. */
 const words: Record<string, Fields> = {
   messages: { stop: "stop_sequences", parallel_tool_calls: "tool_choice.disable_parallel_tool_use" },
-  responses: { response_format: "text.format" },
+  responses: { response_format: "text.format", verbosity: "text.verbosity" },
 };
 const limits: Fields = { "chat-completions": { max_tokens: 100 }, messages: {}, responses: { max_output_tokens: 100 } };
 const schema = { type: "object", properties: { city: { type: "string" } } };
@@ -155,7 +187,7 @@ const tools: Fields = {
   responses: [{ type: "function", name, parameters: schema, strict: false }],
 };
 
-for (const [what, { asked, written }] of Object.entries(settings))
+for (const [what, { model = "m", asked, written }] of Object.entries(settings))
   describe(what, () => {
     for (const [apiName, api] of Object.entries(clientApis))
       for (const kind of Object.keys(kinds)) {
@@ -164,7 +196,12 @@ for (const [what, { asked, written }] of Object.entries(settings))
         if (!fields || !expected || kinds[kind]?.native === apiName) continue;
         test(`${apiName} on ${kind}`, async () => {
           await upstream.script([{}]);
-          const body = { ...api.ask(`${kind}/m`, "hi", false), ...Object(limits[apiName]), tools: tools[apiName], ...fields };
+          const body = {
+            ...api.ask(`${kind}/${model}`, "hi", false),
+            ...Object(limits[apiName]),
+            tools: tools[apiName],
+            ...fields,
+          };
           const response = await fetch(`${gateway.url}${api.path}`, {
             method: "POST",
             headers: bearer,
@@ -187,3 +224,33 @@ for (const [what, { asked, written }] of Object.entries(settings))
         });
       }
   });
+
+describe("the field that an upstream's error names", () => {
+  /** By client API and kind: what the upstream says, and what the client is told. */
+  const cases: [string, string, string, string | null][] = [
+    ["chat-completions", "openai-responses", "max_output_tokens", "max_tokens"],
+    ["chat-completions", "openai-responses", "input[2].content", "messages"],
+    ["chat-completions", "openai-responses", "text.format.schema", null],
+    ["chat-completions", "openai-responses", "temperature", "temperature"],
+    ["responses", "openai-completions", "max_tokens", "max_output_tokens"],
+    ["responses", "openai-completions", "messages[0].role", "input"],
+    ["responses", "openai-completions", "response_format", "text.format"],
+    ["responses", "openai-completions", "something_else", null],
+  ];
+  for (const [apiName, kind, said, told] of cases)
+    test(`${said} of ${kind} to ${apiName}`, async () => {
+      const api = Object.entries(clientApis).find(([one]) => one === apiName)?.[1];
+      assert.ok(api);
+      const error = { message: "this is wrong", type: "invalid_request_error", param: said, code: null };
+      await upstream.script([{ status: 400, errorBody: { error } }]);
+      const response = await fetch(`${gateway.url}${api.path}`, {
+        method: "POST",
+        headers: bearer,
+        body: JSON.stringify(api.ask(`${kind}/m`, "hi", false)),
+      });
+      assert.equal(response.status, 400);
+      const answer: unknown = await response.json();
+      const got: unknown = Reflect.get(Object(answer), "error");
+      assert.deepEqual([Reflect.get(Object(got), "message"), Reflect.get(Object(got), "param")], ["this is wrong", told]);
+    });
+});

@@ -339,6 +339,9 @@ describe("models", () => {
       assert.deepEqual([error.code, error.param], ["model_not_found", "model"]);
       const unknown = await read(await ask(gateway, "ci-token", body({ model: "fake-mode" })));
       assert.equal(unknown.error.message, error.message, "nothing tells a hidden model from none");
+      const typo = await read(await ask(gateway, "ci-token", body({ model: "fake/othr" })));
+      assert.match(typo.error.message, /Did you mean "fake\/other"\?$/, "names that it may use are offered");
+      assert.doesNotMatch(`${error.message} ${typo.error.message}`, /fake-model/);
       const near = await read(await ask(gateway, token, body({ model: "fake-mode" })));
       assert.match(near.error.message, /Did you mean .*fake-model/);
       assert.equal(await status(ask(gateway, token)), 200, "the gateway's own token may ask for all");

@@ -5,6 +5,7 @@ import {
   type Asked,
   type Message,
   type Part,
+  refuseVerbosity,
   type Target,
   type Tool,
   textOf,
@@ -29,6 +30,7 @@ export function writeOllamaGenerate(asked: Asked, target: Target): Json {
 }
 
 function settings(asked: Asked, target: Target): Json {
+  refuseVerbosity(asked);
   const { format, sampling } = asked;
   const options = compact({ ...sampling, num_predict: asked.maxTokens });
   return {
