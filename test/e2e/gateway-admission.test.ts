@@ -162,6 +162,7 @@ test("Retry-After is within 30 % of what a request in that place of the queue re
   }
 });
 
+// With the span that providers really count in, in about three minutes: QUOTA_WINDOW_MS=60000, and --test-name-pattern="a quota is never".
 test("a quota is never exceeded in a sliding window at the provider, by its own ledger; nobody sees a refusal", async () => {
   const windowMs = Number(process.env.QUOTA_WINDOW_MS ?? 2000);
   await a.set({ maxSeqs: 1000, serviceMs: 5 });

@@ -394,11 +394,7 @@ export function everyKind(port: number): ConfigInput {
         api,
         baseUrl: `http://127.0.0.1:${port}${base}`,
         apiKey: "upstream-key",
-        models: [
-          { id: "m", input: ["text", "image"] },
-          { id: "blind", input: ["text"] },
-          { id: "claude-opus-4-7" },
-        ],
+        models: [{ id: "m", input: ["text", "image"] }, { id: "blind", input: ["text"] }, { id: "claude-opus-4-7" }],
       },
     });
   return { gateway: { auth: { token } }, models: { providers } };
