@@ -24,6 +24,8 @@ export interface Relay extends RestartableSink {
 const maxCollectedBytes = 1024 * 1024;
 /** A larger body is not worth a copy. */
 const maxTextBytes = 16 * 1024;
+/** Heard or seen while it comes: nobody waits for its end. */
+const played = /^(?:audio|video)\//i;
 const comment = Buffer.from(": keep-alive\n\n");
 
 export function createRelay(response: ServerResponse, options: Options): Relay {
@@ -110,6 +112,10 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
         return send(chunk);
       }
       if (response.headersSent) return response.write(chunk);
+      if (played.test(contentType)) {
+        writeHead();
+        return response.write(chunk);
+      }
       collected.push(chunk);
       collectedBytes += chunk.length;
       if (collectedBytes <= maxCollectedBytes) return true;

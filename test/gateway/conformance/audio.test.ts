@@ -1,6 +1,8 @@
 // Sound: forms and binary answers pass as bytes, with the model's name rewritten.
 // Shapes: https://platform.openai.com/docs/api-reference/audio (TranscriptionCreateParams, SpeechCreateParams of openai)
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import OpenAI, { toFile } from "openai";
 import { type FakeUpstream, startFakeUpstream } from "../../support/fake-upstream.ts";
@@ -59,6 +61,42 @@ test("speech: the answer's bytes and its type come back as they are", async () =
   assert.equal(response.headers.get("content-type"), "audio/mpeg");
   assert.deepEqual(Buffer.from(await response.arrayBuffer()), Buffer.alloc(3000, 7));
   assert.equal((await upstream.ledger())[0]?.path, "/v1/audio/speech");
+});
+
+test("speech is heard while it is made; one that breaks off is a broken connection", async () => {
+  let goOn: (cut: boolean) => void = () => {};
+  const speaker = createServer((request, response) => {
+    request.resume();
+    if (request.method === "GET") {
+      response.end('{"object":"list","data":[{"id":"fake-model"}]}');
+      return;
+    }
+    response.writeHead(200, { "content-type": "audio/mpeg" });
+    response.write("first");
+    goOn = (cut) => (cut ? response.destroy() : response.end("second"));
+  });
+  speaker.listen(0, "127.0.0.1");
+  await once(speaker, "listening");
+  const at = Object(speaker.address()).port;
+  const own = await startGateway(fakeConfig(`http://127.0.0.1:${at}/v1`));
+  try {
+    for (const cut of [false, true]) {
+      const response = await fetch(`${own.url}/v1/audio/speech`, {
+        method: "POST",
+        headers: { ...bearer, "content-type": "application/json" },
+        body: JSON.stringify({ model: "fake-model", input: "hi", voice: "alloy" }),
+      });
+      const reader = response.body?.getReader();
+      assert.equal(Buffer.from((await reader?.read())?.value ?? []).toString(), "first", "before the rest was made");
+      goOn(cut);
+      if (cut) await assert.rejects(async () => reader?.read());
+      else assert.equal(Buffer.from((await reader?.read())?.value ?? []).toString(), "second");
+    }
+  } finally {
+    await own.close();
+    speaker.closeAllConnections();
+    speaker.close();
+  }
 });
 
 for (const [what, headers, body, pattern] of [
