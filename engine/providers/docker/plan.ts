@@ -16,7 +16,7 @@ export function planned(type: ResourceFields, inputs: PropertyMap, old?: Propert
 
 function plannedField(field: Field, input: Value, before: Value, exists: boolean): Value {
   const value = input === null ? null : fromInput(field, input, before, exists);
-  const ignored = isZero(value) && (field.computed || field.keepsWhenEmpty);
+  const ignored = isZero(value) && ((field.computed && typeof value === "object") || field.keepsWhenEmpty);
   if (value !== null && !ignored) return value;
   if (field.computed || (field.keepsWhenEmpty && exists)) return exists ? before : unknown;
   if (field.default !== undefined) return field.default;

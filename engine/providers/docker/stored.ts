@@ -14,9 +14,12 @@ function unwrap(value: Value): Value {
   return isMap(value) ? plain(value) : value;
 }
 
-/** The state after a creation: the plan, and over it what the daemon says. */
+/** The state after a creation: the plan, and over it what the daemon says. Terraform keeps a planned set as planned. */
 export function afterCreate(type: ResourceFields, plan: PropertyMap, said: PropertyMap): PropertyMap {
-  return merged(type, plan, said, (_, before, now) => (before === null && isZero(now) && typeof now === "object" ? null : now));
+  return merged(type, plan, said, (field, before, now) => {
+    if (field.kind === "set" && before !== null && !JSON.stringify(before).includes(unknown)) return before;
+    return before === null && isZero(now) && typeof now === "object" ? null : now;
+  });
 }
 
 /** The state after a read: what was there before, and over it what the daemon says. */
