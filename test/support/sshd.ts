@@ -24,6 +24,8 @@ export interface Sshd {
   hostKey: string;
   /** Connections that logged in so far. */
   logins(): number;
+  /** Connections that are open now. */
+  connections(): number;
   log(): string;
   /** Kills the processes of all connections, as a host that fails. */
   cutConnections(): void;
@@ -62,7 +64,18 @@ export interface KeyPair {
 
 export function makeKey(folder: string, name: string, passphrase = "", type = "ed25519"): KeyPair {
   const file = join(folder, name);
-  execFileSync("ssh-keygen", ["-q", "-t", type, "-N", passphrase, "-C", name, "-f", file]);
+  execFileSync("ssh-keygen", [
+    "-q",
+    "-t",
+    type,
+    ...(type === "rsa" ? ["-b", "2048"] : []),
+    "-N",
+    passphrase,
+    "-C",
+    name,
+    "-f",
+    file,
+  ]);
   return { file, privateKey: readFileSync(file, "utf8"), publicKey: readFileSync(`${file}.pub`, "utf8").trim() };
 }
 
@@ -94,6 +107,7 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
       hostKey: key.publicKey,
       log,
       logins: () => log().match(/^Accepted /gm)?.length ?? 0,
+      connections: () => directChildren(child.pid).length,
       cutConnections() {
         for (const pid of childrenOf(child.pid)) kill(pid);
       },
@@ -160,6 +174,10 @@ async function freePort(): Promise<number> {
 
 /** With all below them. */
 function childrenOf(pid: number | undefined): number[] {
+  return directChildren(pid).flatMap((child) => [child, ...childrenOf(child)]);
+}
+
+function directChildren(pid: number | undefined): number[] {
   if (pid === undefined) return [];
   let children = "";
   try {
@@ -167,8 +185,7 @@ function childrenOf(pid: number | undefined): number[] {
   } catch {
     // It has ended.
   }
-  const own = children.trim().split(/\s+/).filter(Boolean).map(Number);
-  return own.flatMap((child) => [child, ...childrenOf(child)]);
+  return children.trim().split(/\s+/).filter(Boolean).map(Number);
 }
 
 function kill(pid: number): void {

@@ -24,12 +24,12 @@ export interface RemoteResult {
 }
 
 /** How long a command that was told to end may take for it. */
-const killGraceMs = 2000;
+const killGraceMs = 1000;
 /** Linux takes no longer string, and a packet has its limits too. */
 const maxVariableBytes = 128 * 1024 - 1;
 const window = { size: 2 * 1024 * 1024, packet: 32 * 1024 };
 
-/** A signal that aborts kills the command. Throws NotConnected, SessionRefused, and Error for a refused variable. */
+/** A signal that aborts ends the command and its channel. Throws NotConnected, SessionRefused, and Error for a refused variable. */
 export async function execRemote(client: Client, command: RemoteCommand, signal: AbortSignal): Promise<RemoteResult> {
   const session = await openSession(client);
   const { channel } = session;
@@ -48,8 +48,9 @@ export async function execRemote(client: Client, command: RemoteCommand, signal:
   // What the server says late finds no reader.
   channel.on("error", () => {});
   const kill = () => {
-    channel.signal("KILL");
-    // A server that does not know how to signal lets the command go on; closing its streams is all that is left.
+    session.signal("KILL");
+    // OpenSSH signals the commands of every user but root; there, closing its streams is all that is left: the command ends
+    // when it next reads or writes.
     setTimeout(release, killGraceMs).unref();
   };
   try {
@@ -71,6 +72,10 @@ export async function execRemote(client: Client, command: RemoteCommand, signal:
       if (signal.aborted) kill();
       await ended;
     } else if (channel.outgoing.state === "open") return { ...output(), failure: "ssh: command failed" };
+    if (exit.status === undefined && signal.aborted) {
+      const late = signal.reason instanceof Error && signal.reason.name === "TimeoutError";
+      return { ...output(), failure: late ? "context deadline exceeded" : "context canceled" };
+    }
     return { ...output(), ...outcome(exit) };
   } finally {
     signal.removeEventListener("abort", kill);
@@ -133,6 +138,7 @@ interface Session {
   /** False where the server does not take it. */
   setVariable(name: string, value: string): Promise<boolean>;
   start(command: string): Promise<boolean>;
+  signal(name: string): void;
 }
 
 /**
@@ -166,6 +172,11 @@ function openSession(client: Client): Promise<Session> {
           return await ask(() => protocol.env(id, name, value, true));
         },
         start: (command) => ask(() => protocol.exec(id, command, true)),
+        signal(name) {
+          // The channel's own method does nothing once the input has ended.
+          const { state } = channel.outgoing;
+          if (hasParts(inside) && (state === "open" || state === "eof")) protocol.signal(id, name);
+        },
       });
     };
     opened.type = "session";
@@ -186,6 +197,7 @@ interface ClientParts {
     session(local: number, window: number, packet: number): void;
     env(channel: number, name: string, value: string, wantReply: boolean): void;
     exec(channel: number, command: string, wantReply: boolean): void;
+    signal(channel: number, name: string): void;
   };
   _chanMgr: { add(waiter: ChannelWaiter): number };
 }
