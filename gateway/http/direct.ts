@@ -41,7 +41,7 @@ export function takeDirectly(server: Server, context: GatewayContext, calls: Mod
       accessFields: fields,
     };
     observe(context, visit, url, response);
-    response.once("close", () => pipelines.leave(socket, response));
+    response.on("close", () => pipelines.leave(socket, response));
     if (!pipelines.enter(socket, response)) {
       context.metrics.connectionsFailed.add(1, "pipelining");
       return true;

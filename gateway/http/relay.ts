@@ -88,7 +88,7 @@ export function createRelay(response: ServerResponse, options: Options): Relay {
   }
 
   if (options.stream) timer = setTimeout(keepAlive, options.keepAliveMs);
-  response.once("close", () => {
+  response.on("close", () => {
     if (settle()) call?.abort();
   });
   response.on("drain", () => call?.resume());

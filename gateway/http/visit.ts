@@ -41,7 +41,11 @@ const quiet = new Set(["/healthz", "/readyz", "/metrics", "/startupz"]);
 export function observe(context: GatewayContext, visit: Visit, route: string, response: ServerResponse): void {
   const begun = performance.now();
   context.lifecycle.enter(response);
-  response.once("close", () => {
+  let isOver = false;
+  // Not `once`, whose wrappers each request would pay for.
+  response.on("close", () => {
+    if (isOver) return;
+    isOver = true;
     context.lifecycle.leave(response);
     const durationMs = performance.now() - begun;
     const { accessFields } = visit;

@@ -25,11 +25,30 @@ export interface Lifecycle {
   refuse(): void;
 }
 
+interface UnderWay {
+  readonly response: ServerResponse;
+  work: Cuttable | undefined;
+}
+
+/** Where an answer has its place; a property of its own, since looking it up in a table has the same cost as keeping it there. */
+const placeKey = Symbol("place");
+
 export function createLifecycle(): Lifecycle {
   let phase: Lifecycle["phase"] = "starting";
   let refusing = false;
-  const active = new Map<ServerResponse, Cuttable | undefined>();
+  /**
+   * Places that are used again. Not a Map: the tables that it leaves behind as entries come and go still hold those that it had
+   * then, which V8 takes for alive until it next looks through all of its old memory; so most requests would live that long.
+   */
+  const places: (UnderWay | undefined)[] = [];
+  const free: number[] = [];
   const whenDraining: (() => void)[] = [];
+
+  /** Undefined: it has left, or never entered. */
+  function placeOf(response: ServerResponse): number | undefined {
+    const at: unknown = Reflect.get(response, placeKey);
+    return typeof at === "number" && places[at]?.response === response ? at : undefined;
+  }
 
   return {
     get phase() {
@@ -39,21 +58,27 @@ export function createLifecycle(): Lifecycle {
       return refusing;
     },
     get active() {
-      return active.size;
+      return places.length - free.length;
     },
     started() {
       if (phase === "starting") phase = "ready";
     },
     enter(response) {
-      active.set(response, undefined);
+      const at = free.pop() ?? places.length;
+      places[at] = { response, work: undefined };
+      Reflect.set(response, placeKey, at);
     },
     leave(response) {
-      active.delete(response);
+      const at = placeOf(response);
+      if (at === undefined) return;
+      places[at] = undefined;
+      free.push(at);
     },
     attach(response, work) {
-      if (active.has(response)) active.set(response, work);
+      const one = places[placeOf(response) ?? -1];
+      if (one) one.work = work;
     },
-    underWay: () => active,
+    underWay: () => new Map(places.flatMap((one) => (one ? [[one.response, one.work]] : []))),
     onDrain(handler) {
       if (phase === "draining") handler();
       else whenDraining.push(handler);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { GatewayError } from "../../gateway/errors.ts";
-import { type Affinity, createBalancer, createCandidates } from "../../gateway/models/candidates.ts";
+import { type Affinity, createBalancer, createCandidates, createSingle } from "../../gateway/models/candidates.ts";
 import type { ProviderHealth } from "../../gateway/models/health.ts";
 import type { Provider } from "../../gateway/models/provider.ts";
 import { createRouter } from "../../gateway/models/router.ts";
@@ -170,4 +170,50 @@ test("without a last resort nobody is asked while all are broken", () => {
   const candidates = ask("pool");
   assert.equal(candidates.next(), undefined);
   assert.equal(candidates.waitMs(), 1000);
+});
+
+test("an upstream that is the only one is given once, and to those that wait when it is full", () => {
+  const only = provider("a");
+  const route = { provider: only, model: "qwen" };
+  const place = { leave() {} };
+  let waitMs = 0;
+  const deps = {
+    upstreams: {
+      ...createUpstreams(
+        { failures: 1, errorRate: { threshold: 1, minRequests: 9, windowMs: 1000 }, openMs: 1, maxOpenMs: 1 },
+        createMetrics("test"),
+      ),
+      waitMs: () => waitMs,
+    },
+    health: { of: (id: string): ProviderHealth => ({ provider: id, state: "down" }) },
+  };
+  const single = createSingle(route, { ...deps, lastResort: false });
+  assert.deepEqual(
+    single.choose(() => undefined),
+    { full: [route] },
+  );
+  assert.equal(
+    single.chooseSpare(() => place),
+    undefined,
+  );
+  assert.deepEqual(
+    single.choose(() => place),
+    { route, place },
+  );
+  assert.equal(
+    single.choose(() => place),
+    undefined,
+  );
+  single.giveBack(route);
+  waitMs = 5;
+  assert.equal(
+    single.choose(() => place),
+    undefined,
+  );
+  assert.equal(single.waitMs(), 5);
+  const last = createSingle(route, { ...deps, lastResort: true });
+  assert.deepEqual(
+    last.choose(() => place),
+    { route, place },
+  );
 });
