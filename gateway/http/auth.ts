@@ -11,6 +11,8 @@ export interface Caller {
   /** The token's id: for logs and metrics. */
   readonly id: string;
   readonly scopes: ReadonlySet<Scope>;
+  /** Who a trusted proxy says that it is. */
+  readonly user?: string;
 }
 
 export interface Authenticator {
@@ -176,7 +178,7 @@ function behindProxy(config: Config): Authenticator {
       if (typeof user !== "string" || user === "") throw refuse();
       if (trustedProxy.allowUsers.length > 0 && !trustedProxy.allowUsers.includes(user))
         throw new GatewayError("missing_scope", "This user is not let in.");
-      return { id: "proxy-user", scopes: everything };
+      return { id: "proxy-user", user, scopes: everything };
     },
   };
 }

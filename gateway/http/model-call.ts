@@ -77,6 +77,8 @@ function createModelCall(context: GatewayContext, { path, api, setting, read = r
       route,
       headers: visit.headers,
       callerId,
+      // A space is in no id, so nobody can be called like that.
+      keptFor: visit.caller?.user === undefined ? callerId : `user ${visit.caller.user}`,
       address: visit.address,
       runtime,
       answerHeaders: headers,

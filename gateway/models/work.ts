@@ -32,6 +32,8 @@ export interface ModelWork {
   readonly headers: IncomingHttpHeaders;
   /** The token's id. */
   readonly callerId: string;
+  /** Whose kept answers this may be given: the token's, or those of the one person behind a trusted proxy. */
+  readonly keptFor: string;
   readonly address: string;
   readonly runtime: ModelsRuntime;
   /** Headers of the answer: a layer adds its own before the answer's head. */

@@ -33,7 +33,7 @@ export function createCache(deps: Deps, next: Serve): Serve {
   const flights = new Map<string, Flight>();
 
   function serveWith(settings: CacheSettings, mode: Mode, work: ModelWork, sink: RestartableSink): CallHandle {
-    const key = requestKey(work, settings.shared ? "" : work.callerId);
+    const key = requestKey(work, settings.shared ? "" : work.keptFor);
     const store = stores[settings.store];
     const isUsed = mode.kind === "use";
     const mayShare = settings.coalesce && isUsed;

@@ -37,7 +37,7 @@ export function createIdempotency(deps: Deps, next: Serve): Serve {
   const underWay = new Map<string, { readonly flight: Flight; readonly print: string }>();
 
   function serveOnce(settings: IdempotencySettings, given: string, work: ModelWork, sink: RestartableSink): CallHandle {
-    const key = idempotencyStoreKey(work.callerId, given);
+    const key = idempotencyStoreKey(work.keptFor, given);
     const print = fingerprint(work);
     const store = stores[settings.store];
     const first = underWay.get(key);

@@ -20,9 +20,9 @@ export function requestKey({ api, asked, route, body, headers }: ModelWork, call
 }
 
 /** A client's own key means something to its token alone. */
-export function idempotencyStoreKey(callerId: string, given: string): string {
+export function idempotencyStoreKey(keptFor: string, given: string): string {
   return createHash("sha256")
-    .update(JSON.stringify([callerId, given]))
+    .update(JSON.stringify([keptFor, given]))
     .digest("base64url");
 }
 

@@ -91,6 +91,19 @@ test("another token is never given an answer, unless answers are shared on purpo
   }
 });
 
+test("people behind one trusted proxy are not given each other's answers", async () => {
+  await upstream.script([{}]);
+  const auth = { mode: "trusted-proxy" as const, trustedProxy: { userHeader: "x-user" } };
+  await withGateway(
+    on,
+    async (gateway) => {
+      const cacheOf = async (user: string): Promise<string | null> => (await ask(gateway, {}, { "x-user": user })).cache;
+      assert.deepEqual([await cacheOf("ann"), await cacheOf("bob"), await cacheOf("ann")], ["miss", "miss", "hit"]);
+    },
+    { gateway: { auth, trustedProxies: ["127.0.0.1"] } },
+  );
+});
+
 test("another body, API, model or version of the API is another request; another name of the model is not", async () => {
   await upstream.script([{}]);
   await withGateway(on, async (gateway) => {
