@@ -64,13 +64,20 @@ async function ask(url: string, headers: Record<string, string>, body: object = 
   return { status, text: await response.text(), replayed: got.get("idempotent-replayed"), cache: got.get("x-openclaw-cache") };
 }
 
+/** The upstream has one of them; without that none is answered. */
+const heldOf = (asked: readonly Promise<{ status: number }>[]): Promise<unknown> =>
+  Promise.race([
+    upstream.waitFor("open"),
+    Promise.any(asked).then(({ status }) => assert.fail(`answered with ${status} before the upstream was asked`)),
+  ]);
+
 /** Sends the same at the same moment, to all that there are. */
 async function onceForAll(urls: readonly string[], key: string): Promise<void> {
   await upstream.script([{ gate: "go" }]);
   const asked = Array.from({ length: 12 }, (_, index) =>
     ask(urls[index % urls.length] ?? "", { "idempotency-key": key, "x-openclaw-cache": "off" }),
   );
-  await upstream.waitFor("open");
+  await heldOf(asked);
   await upstream.open("go");
   const answers = await Promise.all(asked);
   assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
@@ -92,7 +99,7 @@ test("a call that failed is made again by one of those that waited", async () =>
   const url = await start({ workers: 4, routing: { breaker: { failures: 1000 } } });
   await upstream.script([{ gate: "go", status: 500 }, {}]);
   const asked = Array.from({ length: 8 }, () => ask(url, { "idempotency-key": "k-2" }));
-  await upstream.waitFor("open");
+  await heldOf(asked);
   await upstream.open("go");
   // Those that had joined the failed call in its own worker are told of its failure; those of other workers make it again.
   const statuses = (await Promise.all(asked)).map(({ status }) => status);
