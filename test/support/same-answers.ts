@@ -6,6 +6,8 @@ export interface SameAnswers {
   /** What was recorded, in our daemon's words. */
   ours(recorded: Value): Value;
   text(recorded: string): string;
+  /** Something else that is decided by chance. */
+  learn(recorded: string, ours: string): void;
   /** Fails where they differ by more than what a daemon decides by chance. */
   same(recorded: Value | undefined, ours: Value | undefined, path: string): void;
 }
@@ -64,5 +66,5 @@ export function sameAnswers(known: readonly (readonly [string, string])[]): Same
     } else assert.deepEqual(now, recorded, path);
   }
 
-  return { ours, text, same };
+  return { ours, text, same, learn: (recorded, now) => bind(recorded, now, "learnt") };
 }

@@ -2,6 +2,7 @@
 import { createWriteStream } from "node:fs";
 import { resolve } from "node:path";
 import type { PropertyMap } from "../../values.ts";
+import { DaemonError } from "./api.ts";
 import { buildContext } from "./build-context.ts";
 import { boolean, isZero, maps, number, object, string, strings, texts } from "./fields.ts";
 import { errorIn, findImage, localImage, pathOf, repoDigest } from "./images.ts";
@@ -46,7 +47,11 @@ export const imageType: DockerType = {
         { method: "DELETE", path: `/images/${pathOf(name)}`, query: { force: boolean(plan.forceRemove) ? 1 : undefined } },
         signal,
       )
-      .catch(UserError.after("Unable to remove Docker image"));
+      .catch((error: unknown) => {
+        // Two resources of one image may be deleted at the same time.
+        if (error instanceof DaemonError && error.status === 404) return;
+        UserError.after("Unable to remove Docker image")(error);
+      });
   },
   refused(inputs) {
     const given = object(inputs.build);
