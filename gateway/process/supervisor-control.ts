@@ -93,6 +93,14 @@ async function start(): Promise<void> {
     console.log(`gateway: runs already (pid ${running.status.gatewayPid})`);
     return;
   }
+  if (running?.status.phase === "starting") {
+    // Somebody else has just asked for the same.
+    const reply = await askSupervisor(files, { command: "await-ready" });
+    if (!reply?.ok) throw new Error(reply?.message ?? "the supervisor ended while the gateway started");
+    await checkReady(reply);
+    console.log(`gateway: runs already (pid ${reply.status.gatewayPid})`);
+    return;
+  }
   const spec = readSpec(files);
   if (running) await restart(spec, spec, "started again");
   else await startWith(spec, "started");
