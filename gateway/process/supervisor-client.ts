@@ -5,7 +5,13 @@ import { mkdirSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { readSpec, type SupervisorFiles, SupervisorReply, type SupervisorRequest } from "./supervisor-files.ts";
+import {
+  otherSupervisorExitCode,
+  readSpec,
+  type SupervisorFiles,
+  SupervisorReply,
+  type SupervisorRequest,
+} from "./supervisor-files.ts";
 import { readHolder } from "./supervisor-lock.ts";
 import { lastLines, openLog } from "./supervisor-log.ts";
 import { startUnit } from "./supervisor-systemd.ts";
@@ -66,7 +72,8 @@ export async function startSupervisor(files: SupervisorFiles, node: string): Pro
       ended = error.message;
     });
     child.on("exit", (code, signal) => {
-      ended = signal ?? `exit code ${code}`;
+      // Another one was faster: it is the one that will answer.
+      if (code !== otherSupervisorExitCode) ended = signal ?? `exit code ${code}`;
     });
     child.unref();
   }
