@@ -108,7 +108,7 @@ test("what is not installed is named with the command that installs it", async (
   const host = createProviderHost({ programDirectory: folder, env });
   for (const [pkg, version] of [
     ["files", "2.0.0"],
-    ["docker", "5.2.0"],
+    ["kubernetes", "4.34.2"],
   ] as const) {
     await assert.rejects(
       host.load(pkg, version, () => {}),

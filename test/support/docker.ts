@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectDaemon, type Daemon } from "../../engine/providers/docker/api.ts";
 import { tarArchive } from "../../engine/providers/docker/tar.ts";
+import { installPrograms } from "./debian-packages.ts";
 
 export interface TestDocker {
   /** unix:///… */
@@ -22,35 +23,14 @@ export interface TestDocker {
 const programs: { readonly [program: string]: string } = {
   dockerd: "docker.io",
   iptables: "iptables",
+  ip: "iproute2",
   busybox: "busybox-static",
 };
 
 /** Why there is no Docker here; undefined where there is one. Installs the Debian packages where that is possible. */
 export function whyNoDocker(more: { readonly [program: string]: string } = {}): string | undefined {
   if (process.getuid?.() !== 0) return "a Docker daemon of its own needs root";
-  const wanted = { ...programs, ...more };
-  const missing = () => Object.keys(wanted).filter((program) => !isThere(program));
-  const packages = missing().map((program) => wanted[program] ?? program);
-  if (packages.length === 0) return undefined;
-  console.error(`installing ${packages.join(", ")} with apt-get, once: about a minute`);
-  const options = {
-    stdio: "pipe",
-    // Runlevel 1: Debian starts no service for it.
-    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" },
-  } as const;
-  const wait = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Get::Lock::Timeout=300"];
-  try {
-    execFileSync("apt-get", [...wait, "update", "-q"], options);
-    execFileSync("apt-get", [...wait, "install", "-y", "-q", "--no-install-recommends", ...packages], options);
-  } catch (error) {
-    return `${packages.join(", ")}: apt-get could not install it: ${error instanceof Error ? error.message : String(error)}`;
-  }
-  const still = missing();
-  return still.length > 0 ? `${still.join(", ")} is missing` : undefined;
-}
-
-function isThere(program: string): boolean {
-  return spawnSync("sh", ["-c", `command -v ${program}`], { stdio: "pipe" }).status === 0;
+  return installPrograms({ ...programs, ...more });
 }
 
 const noSignal = new AbortController().signal;

@@ -1,11 +1,12 @@
 // A real Redis for a test: on a free port of the loopback, with its files in a temporary folder.
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { installPrograms } from "./debian-packages.ts";
 import { freePort } from "./gateway.ts";
 
 export interface TestRedis {
@@ -22,33 +23,7 @@ export interface TestRedis {
 }
 
 /** Why there is no Redis here; undefined where there is one. Installs the Debian package where that is possible. */
-export function whyNoRedis(): string | undefined {
-  if (isThere()) return undefined;
-  if (process.getuid?.() !== 0) return "redis-server is missing, and installing it needs root";
-  console.error("installing redis-server with apt-get, once: some seconds");
-  const options = {
-    stdio: "pipe",
-    // Runlevel 1: Debian starts no service for it.
-    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" },
-  } as const;
-  const wait = ["-o", "DPkg::Lock::Timeout=300", "-o", "APT::Get::Lock::Timeout=300"];
-  try {
-    execFileSync("apt-get", [...wait, "update", "-q"], options);
-    execFileSync("apt-get", [...wait, "install", "-y", "-q", "--no-install-recommends", "redis-server"], options);
-  } catch (error) {
-    return `redis-server is missing, and apt-get could not install it: ${error instanceof Error ? error.message : String(error)}`;
-  }
-  return isThere() ? undefined : "redis-server is missing";
-}
-
-function isThere(): boolean {
-  try {
-    execFileSync("redis-server", ["--version"], { stdio: "pipe" });
-    return true;
-  } catch {
-    return false;
-  }
-}
+export const whyNoRedis = (): string | undefined => installPrograms({ "redis-server": "redis-server" });
 
 interface Tls {
   readonly certPath: string;

@@ -1,9 +1,10 @@
 /** A real sshd for a test: on a free port of loopback, with keys and configuration of its own, in the foreground. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { installPrograms } from "./debian-packages.ts";
 
 const program = "/usr/sbin/sshd";
 const startTimeoutMs = 30_000;
@@ -36,23 +37,7 @@ export interface Sshd {
 export function whyNoSshd(): string | undefined {
   if (process.platform !== "linux") return `the tests of SSH need Linux, this is ${process.platform}`;
   if (process.getuid?.() !== 0) return "sshd lets only root log in as another user, and the recordings log in as root";
-  if (existsSync(program)) return undefined;
-  if (!existsSync("/usr/bin/apt-get")) return "openssh-server is missing, and there is no apt-get";
-  console.error("installing openssh-server with apt-get, once: some seconds");
-  const policy = "/usr/sbin/policy-rc.d";
-  const isOurs = !existsSync(policy);
-  // Its answer 101 means: start no service.
-  if (isOurs) writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
-  const options = { stdio: "pipe", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } } as const;
-  try {
-    execFileSync("apt-get", ["update", "-q"], options);
-    execFileSync("apt-get", ["install", "-y", "-q", "--no-install-recommends", "openssh-server"], options);
-  } catch (error) {
-    return `apt-get could not install openssh-server: ${error instanceof Error ? error.message : String(error)}`;
-  } finally {
-    if (isOurs) rmSync(policy, { force: true });
-  }
-  return undefined;
+  return installPrograms({ sshd: "openssh-server", "ssh-keygen": "openssh-client" });
 }
 
 export interface KeyPair {

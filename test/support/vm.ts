@@ -4,15 +4,16 @@ import { closeSync, mkdtempSync, openSync, readFileSync, readlinkSync, rmSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { installPrograms } from "./debian-packages.ts";
 import { debianRoot } from "./debian-root.ts";
 import type { Outcome } from "./local-clone.ts";
 
 /** What is needed, with the packages that bring it. Other distributions do not know Debian's keys by themselves. */
 const tools = {
-  "systemd-nspawn": ["systemd-container"],
-  debootstrap: ["debootstrap", "debian-archive-keyring"],
-  nsenter: ["util-linux"],
-  setpriv: ["util-linux"],
+  "systemd-nspawn": "systemd-container",
+  debootstrap: "debootstrap debian-archive-keyring",
+  nsenter: "util-linux",
+  setpriv: "util-linux",
 };
 const bootTimeoutMs = 60_000;
 const shutDownTimeoutMs = 20_000;
@@ -45,19 +46,8 @@ export interface LoginOptions {
 export function whyNoVm(): string | undefined {
   if (process.platform !== "linux") return `systemd-nspawn needs Linux, this is ${process.platform}`;
   if (process.getuid?.() !== 0) return "systemd-nspawn and debootstrap need root";
-  const missing = Object.entries(tools).filter(([tool]) => !isOnPath(tool));
-  if (missing.length > 0) {
-    const packages = missing.flatMap(([, names]) => names);
-    if (!isOnPath("apt-get")) return `${missing.map(([tool]) => tool).join(" and ")} missing, and there is no apt-get`;
-    console.error(`installing ${packages.join(" and ")} with apt-get, once: some seconds`);
-    const options = { stdio: "pipe", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } } as const;
-    try {
-      execFileSync("apt-get", ["update", "-q"], options);
-      execFileSync("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages], options);
-    } catch (error) {
-      return `apt-get could not install ${packages.join(" and ")}: ${error instanceof Error ? error.message : String(error)}`;
-    }
-  }
+  const missing = installPrograms(tools);
+  if (missing !== undefined) return missing;
   try {
     execFileSync("unshare", ["--mount", "--pid", "--fork", "--net", "--uts", "--ipc", "true"], { stdio: "pipe" });
   } catch (error) {
@@ -188,15 +178,6 @@ function execute([program = "", ...args]: string[]): Promise<Outcome> {
     child.on("error", reject);
     child.on("close", (code) => resolve({ ...outcome, code: code ?? 137 }));
   });
-}
-
-function isOnPath(tool: string): boolean {
-  try {
-    execFileSync("sh", ["-c", `command -v ${tool}`], { stdio: "pipe" });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function read(file: string): string {
