@@ -4,9 +4,12 @@ import { type AnswerHandler, type Connection, createConnection } from "./http1/c
 import type { UpstreamRequest } from "./http1/request-bytes.ts";
 
 export interface Connections {
-  /** One call has one connection, so that dropping it ends exactly that call. Throws when it is closed. */
+  /** One call has one connection, so that dropping it ends exactly that call. */
   dispatch(request: UpstreamRequest, handler: AnswerHandler): void;
-  /** No new calls; resolves when those under way have ended. */
+  /**
+   * Connections end as they become free; resolves when those under way have ended. A call that comes later still goes, over a
+   * connection of its own: it began with the config before, and waited for its turn meanwhile.
+   */
   close(): Promise<void>;
 }
 
@@ -28,10 +31,12 @@ export async function openConnections(dial: Dial): Promise<Connections> {
 
   return {
     dispatch(request, handler) {
-      if (closing) throw closedError();
       const found = pools.get(request.origin);
       const pool = found ?? createPool(request.origin, dial);
-      if (!found) pools.set(request.origin, pool);
+      if (!found) {
+        pools.set(request.origin, pool);
+        if (closing) void pool.close();
+      }
       pool.dispatch(request, handler);
     },
     close() {
@@ -143,8 +148,4 @@ function createPool(origin: string, dial: Dial) {
       });
     },
   };
-}
-
-function closedError(): Error {
-  return Object.assign(new Error("the connections are closed"), { code: "CONNECTIONS_CLOSED" });
 }

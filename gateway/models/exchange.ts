@@ -180,7 +180,7 @@ function lastVisible(chunk: Buffer): number | undefined {
   return undefined;
 }
 
-const unreachable = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "CONNECTIONS_CLOSED"]);
+const unreachable = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
 /** Of a connection that was open: closed by the other side, or by what is between. */
 const closedByPeer = new Set(["ECONNRESET", "EPIPE"]);
 

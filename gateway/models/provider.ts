@@ -81,7 +81,7 @@ export interface Provider {
   readPage?(address: string | undefined, timeoutMs: number): Promise<Buffer>;
   /** Why a model may not be there, by the upstream's own list as it was seen last; undefined where it is listed, or the list is not known. */
   unlisted?(model: string): string | undefined;
-  /** No new calls; those under way may finish. */
+  /** Nothing is kept for later calls; those under way, and those of requests that began before, may finish. */
   close(): Promise<void>;
 }
 
