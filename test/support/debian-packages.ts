@@ -1,5 +1,6 @@
 /** Programs that tests need and a bare Debian lacks: installed once, by one test at a time, without starting a service. */
 import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -18,8 +19,16 @@ export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 apt-get -q update
 apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "$@"`;
 
+const lock = join(tmpdir(), "openclaw-stack-apt.lock");
+
+/** A program is on the path before its package is set up: whoever installs now may be in the middle of that. */
+function waitForOthers(): void {
+  if (existsSync(lock)) execFileSync("flock", ["--shared", "--wait", "600", lock, "true"], { stdio: "pipe" });
+}
+
 /** `wanted`: program -> its Debian packages, with spaces between. Why some are missing, in words; undefined when all are there now. */
 export function installPrograms(wanted: { readonly [program: string]: string }): string | undefined {
+  waitForOthers();
   const missing = (): string[] => Object.keys(wanted).filter((program) => !isOnPath(program));
   const programs = missing();
   if (programs.length === 0) return undefined;
@@ -29,7 +38,6 @@ export function installPrograms(wanted: { readonly [program: string]: string }):
   if (!isOnPath("apt-get")) return `${what}, and there is no apt-get`;
   console.error(`installing ${packages.join(", ")} with apt-get, once: up to a minute`);
   // Other tests install at the same moment: apt itself would end with an error instead of waiting.
-  const lock = join(tmpdir(), "openclaw-stack-apt.lock");
   try {
     execFileSync("flock", ["--wait", "600", lock, "sh", "-c", script, "sh", ...packages], { stdio: "pipe" });
   } catch (error) {
