@@ -101,7 +101,7 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
       rule,
       need: least - entry.left,
       want: amount - entry.left,
-      spare: direct ? 0 : Math.max(aheadOf(entry, time), entry.waiting * amount),
+      spare: direct ? 0 : Math.max(spareOf(entry, time), entry.waiting * amount),
       held: entry.used + entry.left,
     });
     if (!(answer instanceof Promise)) return accept(key, entry, answer, amount, least, time);
@@ -171,6 +171,12 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
     };
   }
 
+  /** A place that nobody uses is one that another process waits for: of few, none is kept ahead. */
+  function spareOf(entry: Entry, time: number): number {
+    const ahead = aheadOf(entry, time);
+    return entry.rule.kind === "concurrent" ? Math.min(ahead, keptOf(entry)) : ahead;
+  }
+
   /** Twice of what was spent in the last second: a busy process asks about once a second, an idle one keeps nothing. */
   function aheadOf(entry: Entry, time: number): number {
     const share = Math.min(1, tendMs / Math.max(1, time - entry.askedAtMs));
@@ -209,7 +215,7 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
     if (rule.kind === "concurrent") {
       entry.used = Math.max(0, entry.used + delta);
       // What others may wait for is not kept.
-      const keep = direct ? 0 : Math.min(entry.left - delta, Math.max(0, Math.floor(entry.remaining / 8)));
+      const keep = direct ? 0 : Math.min(entry.left - delta, keptOf(entry));
       entry.left = keep;
       // What the answer on its way grants is not among what is held yet.
       if (entry.asking) entry.ended = true;
@@ -230,7 +236,7 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
     for (const [key, entry] of entries) {
       if (entry.asking) continue;
       if (entry.rule.kind === "concurrent") {
-        const idle = entry.left > 0 && time - entry.askedAtMs > 5 * tendMs;
+        const idle = entry.left > 0 && time - entry.askedAtMs > 2 * tendMs;
         if (idle) entry.left = 0;
         if (idle || entry.untilMs - time < renewMs) hold(key, entry);
       } else if (entry.untilMs <= time) giveBack(key, entry);
@@ -251,6 +257,9 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
     },
   };
 }
+
+/** Places that a process may keep for its next calls: a small part of those that are free. */
+const keptOf = ({ remaining }: Entry): number => Math.max(0, Math.floor(remaining / 8));
 
 function takenOf({ granted, remaining, resetMs, retryAfterMs, stamp }: Lease): Taken {
   return { ok: granted > 0, remaining: Math.max(0, remaining), resetMs, retryAfterMs, stamp, amount: granted };

@@ -56,7 +56,11 @@ const ask = (url: string): Promise<Response> =>
   });
 
 test("requests at the same time: those bought of the provider, and those that an upstream may have", async () => {
-  for (const stack of [{ quotas: { a: { concurrent: 5 } } }, { admission: { upstreams: { a: { maxConcurrent: 5 } } } }]) {
+  const queue = { maxWaitMs: 120_000 };
+  for (const stack of [
+    { quotas: { a: { concurrent: 5 } }, admission: { queue } },
+    { admission: { queue, upstreams: { a: { maxConcurrent: 5 } } } },
+  ]) {
     await a.set({ maxSeqs: 1000, serviceMs: 30 });
     const url = await start(stack);
     const answers = await Promise.all(Array.from({ length: 120 }, () => ask(url)));
