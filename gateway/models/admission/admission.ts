@@ -46,6 +46,9 @@ interface Deps {
   readonly clock?: Clock;
 }
 
+/** Not sooner, so that what is open but not to be had is not looked at all the time. */
+const leastWakeMs = 10;
+
 export function createAdmission(
   initial: AdmissionSettings,
   { metrics, readPage, meter, clock = systemClock }: Deps,
@@ -89,11 +92,12 @@ export function createAdmission(
 
   /** A quota that is used up opens by time alone. */
   function wakeIn(ms: number): void {
-    if (!Number.isFinite(ms) || ms <= 0) return;
-    const at = clock.now() + ms;
+    if (!Number.isFinite(ms)) return;
+    // What opened between the look and now wakes nobody any more: then it is looked at once more, soon.
+    const at = clock.now() + Math.max(leastWakeMs, ms);
     if (wake && wake.at <= at) return;
     wake?.cancel();
-    const cancel = clock.after(Math.ceil(ms), () => {
+    const cancel = clock.after(Math.ceil(at - clock.now()), () => {
       wake = undefined;
       pump();
     });

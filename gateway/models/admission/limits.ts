@@ -161,7 +161,7 @@ export function createLimits({ clock, readPage, onLook, meter, onOpen }: Deps): 
     isAsking: (route) => meter !== undefined && placesAt(route).some((places) => places.isAsking()),
     waitMs(route) {
       if (!meter) return Number.POSITIVE_INFINITY;
-      const waits = placesAt(route).flatMap((places) => places.waitMs() || []);
+      const waits = placesAt(route).map((places) => places.waitMs());
       return waits.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...waits);
     },
     begin(route) {
