@@ -48,6 +48,7 @@ interface Deps {
 
 /** Not sooner, so that what is open but not to be had is not looked at all the time. */
 const leastWakeMs = 10;
+const mostWakeMs = 1000;
 
 export function createAdmission(
   initial: AdmissionSettings,
@@ -92,9 +93,8 @@ export function createAdmission(
 
   /** A quota that is used up opens by time alone. */
   function wakeIn(ms: number): void {
-    if (!Number.isFinite(ms)) return;
-    // What opened between the look and now wakes nobody any more: then it is looked at once more, soon.
-    const at = clock.now() + Math.max(leastWakeMs, ms);
+    // What opened between the look and now wakes nobody any more: whoever waits is looked at again and again.
+    const at = clock.now() + Math.min(mostWakeMs, Math.max(leastWakeMs, ms));
     if (wake && wake.at <= at) return;
     wake?.cancel();
     const cancel = clock.after(Math.ceil(at - clock.now()), () => {
