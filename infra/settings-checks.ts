@@ -10,8 +10,8 @@ export interface Written {
 }
 
 export function crossChecks(written: Written): Fault[] {
-  return [checkTarget, checkProviders, checkSecretKeys, checkAuth, checkDefaultModel, checkReferences].flatMap((check) =>
-    check(written),
+  return [checkTarget, checkVm, checkProviders, checkSecretKeys, checkAuth, checkDefaultModel, checkReferences].flatMap(
+    (check) => check(written),
   );
 }
 
@@ -21,6 +21,32 @@ function checkTarget({ sections, targets }: Written): Fault[] {
   return [
     { path: "target", message: `there is no target "${target}"${nearest(target, targets)}; targets: ${targets.join(", ")}` },
   ];
+}
+
+function checkVm({ sections }: Written): Fault[] {
+  if (sections.target !== "vm") return [];
+  const vm = section(sections.vm);
+  const faults: Fault[] = [];
+  if (vm.host === undefined && vm.mode !== "cloud-init") {
+    faults.push({
+      path: "vm.host",
+      message: "is missing: name the server, or render its user data first: vm.mode: cloud-init",
+    });
+  }
+  if (vm.host !== undefined && vm.hostKey === undefined) {
+    const why = "without the server's public key anybody could answer in its place and be given your secrets";
+    const fix = "print it on the server: cat /etc/ssh/ssh_host_ed25519_key.pub";
+    faults.push({ path: "vm.hostKey", message: `is missing: ${why}; ${fix}` });
+  }
+  const vllm = section(vm.vllm);
+  if (vllm.enabled === true && vllm.model === undefined) {
+    faults.push({ path: "vm.vllm.model", message: "is missing: name the model that vLLM serves" });
+  }
+  if (section(sections.gateway).bind !== undefined && section(sections.gateway).bind !== "loopback") {
+    const fix = "leave it out: the proxy in front of the gateway is what others reach";
+    faults.push({ path: "gateway.bind", message: `must be loopback on a server; ${fix}` });
+  }
+  return faults;
 }
 
 function checkProviders({ sections, secretKeys }: Written): Fault[] {

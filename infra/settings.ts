@@ -17,6 +17,7 @@ import {
 import { crossChecks } from "./settings-checks.ts";
 import { describeIssues, type Fault } from "./settings-faults.ts";
 import { secretFaults, secretKeyPattern } from "./settings-secrets.ts";
+import { vmSettings } from "./settings-vm.ts";
 
 const stackShape = stackSchema.shape;
 const configShape = configSchema.shape;
@@ -46,6 +47,7 @@ export const settingsSchema = z.strictObject({
   agents: agentsSchema.optional(),
   memory: memorySchema.optional(),
   channels: channelsSchema.optional(),
+  vm: vmSettings.optional().describe("target vm: the server"),
   cron: configShape.cron,
   tools: configShape.tools,
   ...stackShape,

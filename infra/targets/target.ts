@@ -13,4 +13,4 @@ export interface StackOutputs {
   logs: pulumi.Input<string>;
 }
 
-export type Target = (settings: Settings) => StackOutputs;
+export type Target = (settings: Settings) => StackOutputs | Promise<StackOutputs>;
