@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
-import { type LocalClone, makeClone, type Outcome, unusedPort } from "../support/local-clone.ts";
+import { type LocalClone, makeClone, unusedPort } from "../support/local-clone.ts";
+import type { Outcome } from "../support/outcome.ts";
 
 let place: LocalClone | undefined;
 after(() => place?.remove());

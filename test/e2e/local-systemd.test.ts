@@ -5,7 +5,8 @@ import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from "
 import { join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { copyRepository, type Outcome } from "../support/local-clone.ts";
+import { copyRepository } from "../support/local-clone.ts";
+import type { Outcome } from "../support/outcome.ts";
 import { makeVm, type Vm, whyNoVm } from "../support/vm.ts";
 
 const repository = join(import.meta.dirname, "../..");

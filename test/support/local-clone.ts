@@ -1,19 +1,12 @@
 /** A copy of the repository with a home of its own, in which the operator's commands run as a user would run them. */
-import { execFileSync, spawn } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import net from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { linkIfThere, type Outcome, type RunOptions as RunningOptions, readIfThere, runCommand } from "./outcome.ts";
 
 const root = join(import.meta.dirname, "../..");
-
-export interface Outcome {
-  code: number;
-  stdout: string;
-  stderr: string;
-  /** Both, in the order in which they came. */
-  text: string;
-}
 
 export interface LocalClone {
   base: string;
@@ -30,12 +23,8 @@ export interface LocalClone {
   remove(): Promise<void>;
 }
 
-export interface RunOptions {
-  input?: string;
+export interface RunOptions extends Pick<RunningOptions, "input" | "onStart" | "onText"> {
   environment?: NodeJS.ProcessEnv;
-  /** Is told the pid at once, and all output as it comes. */
-  onStart?(pid: number): void;
-  onText?(text: string): void;
 }
 
 /** @param modules `link` shares this repository's packages; `none` leaves them to be installed */
@@ -47,8 +36,8 @@ export function makeClone(name: string, modules: "link" | "none" = "link"): Loca
   copyRepository(directory);
   if (modules === "link") symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
   const environment = cleanEnvironment(home);
-  const execute = (command: string, args: string[], options: RunOptions = {}): Promise<Outcome> =>
-    runCommand(command, args, { cwd: directory, env: { ...environment, ...options.environment } }, options);
+  const execute = (command: string, args: string[], { environment: more, ...options }: RunOptions = {}): Promise<Outcome> =>
+    runCommand([command, ...args], { ...options, cwd: directory, env: { ...environment, ...more } });
   return {
     base,
     directory,
@@ -96,7 +85,7 @@ export function processesOf(folder: string): number[] {
     .map(Number)
     .filter((pid) => {
       if (pid === process.pid) return false;
-      return read(`/proc/${pid}/cmdline`).includes(folder) || link(`/proc/${pid}/cwd`).startsWith(folder);
+      return readIfThere(`/proc/${pid}/cmdline`).includes(folder) || linkIfThere(`/proc/${pid}/cwd`).startsWith(folder);
     });
 }
 
@@ -126,44 +115,4 @@ function cleanEnvironment(home: string): NodeJS.ProcessEnv {
     // Tests leave the user's systemd alone.
     OPENCLAW_SUPERVISOR: "plain",
   };
-}
-
-function runCommand(
-  command: string,
-  args: string[],
-  where: { cwd: string; env: NodeJS.ProcessEnv },
-  options: RunOptions,
-): Promise<Outcome> {
-  const child = spawn(command, args, { ...where, stdio: "pipe" });
-  if (child.pid !== undefined) options.onStart?.(child.pid);
-  child.stdin.on("error", () => {});
-  child.stdin.end(options.input ?? "");
-  const outcome: Outcome = { code: 0, stdout: "", stderr: "", text: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (text: string) => {
-      outcome[name] += text;
-      outcome.text += text;
-      options.onText?.(text);
-    });
-  }
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ ...outcome, code: code ?? 137 }));
-  });
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, "latin1");
-  } catch {
-    return "";
-  }
-}
-
-function link(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return "";
-  }
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { installPrograms } from "./debian-packages.ts";
 import { debianRoot } from "./debian-root.ts";
-import type { Outcome } from "./local-clone.ts";
+import { linkIfThere, type Outcome, readIfThere, runCommand } from "./outcome.ts";
 
 /** What is needed, with the packages that bring it. Other distributions do not know Debian's keys by themselves. */
 const tools = {
@@ -96,7 +96,7 @@ export async function makeVm(name: string, options: VmOptions = {}): Promise<Vm>
       const leader = machine?.leader ?? firstProcess(container);
       if (leader !== undefined) {
         machine = { container, leader, ended };
-        const state = await execute(enter(leader, ["systemctl", "is-system-running"]));
+        const state = await runCommand(enter(leader, ["systemctl", "is-system-running"]));
         if (/^(running|degraded)$/m.test(state.stdout)) return;
       } else machine = undefined;
       await pause(100);
@@ -122,13 +122,13 @@ export async function makeVm(name: string, options: VmOptions = {}): Promise<Vm>
     root,
     boot,
     shutDown: () => stop("orderly"),
-    run: (command) => execute(enter(inside(), command)),
+    run: (command) => runCommand(enter(inside(), command)),
     login(user, command, { directory = `/home/${user}`, environment = {} } = {}) {
       const variables = Object.entries(environment).map(([key, value]) => `--setenv=${key}=${value}`);
       const service = ["--quiet", "--pipe", "--wait", "--collect", `--working-directory=${directory}`, ...variables];
       // As machinectl's shell does it: PAM makes the session, and the process moves into the session's scope.
       const properties = [`--uid=${user}`, "--property=PAMName=login"];
-      return execute(enter(inside(), ["systemd-run", ...service, ...properties, "--", ...command]));
+      return runCommand(enter(inside(), ["systemd-run", ...service, ...properties, "--", ...command]));
     },
     async remove() {
       await stop("at once");
@@ -139,12 +139,12 @@ export async function makeVm(name: string, options: VmOptions = {}): Promise<Vm>
 
 /** The child of systemd-nspawn that is process 1 in there. */
 function firstProcess(container: number): number | undefined {
-  const children = read(`/proc/${container}/task/${container}/children`).trim().split(/\s+/).map(Number);
+  const children = readIfThere(`/proc/${container}/task/${container}/children`).trim().split(/\s+/).map(Number);
   const mine = readlinkSync("/proc/self/ns/pid");
   return children.find((pid) => {
-    const inner = /^NSpid:\s+\d+\s+1$/m.test(read(`/proc/${pid}/status`));
+    const inner = /^NSpid:\s+\d+\s+1$/m.test(readIfThere(`/proc/${pid}/status`));
     // Until its first program runs it is still nspawn itself, at work on the mounts.
-    return inner && link(`/proc/${pid}/ns/pid`) !== mine && /systemd$|init$/.test(link(`/proc/${pid}/exe`));
+    return inner && linkIfThere(`/proc/${pid}/ns/pid`) !== mine && /systemd$|init$/.test(linkIfThere(`/proc/${pid}/exe`));
   });
 }
 
@@ -163,35 +163,4 @@ function enter(leader: number, command: string[]): string[] {
     "LANG=C.UTF-8",
     ...command,
   ];
-}
-
-function execute([program = "", ...args]: string[]): Promise<Outcome> {
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
-  const outcome: Outcome = { code: 0, stdout: "", stderr: "", text: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (text: string) => {
-      outcome[name] += text;
-      outcome.text += text;
-    });
-  }
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ ...outcome, code: code ?? 137 }));
-  });
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, "latin1");
-  } catch {
-    return "";
-  }
-}
-
-function link(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return "";
-  }
 }
