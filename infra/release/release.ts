@@ -1,0 +1,64 @@
+/** A release: the bundled gateway, the Node that runs it and its command line, as a folder and as an archive to be sent. */
+import { createHash } from "node:crypto";
+import { chmodSync, copyFileSync, cpSync, linkSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { archiveOf } from "./archive.ts";
+import { bundleGateway } from "./bundle.ts";
+import { kept } from "./cache.ts";
+import { nodeBinary, type ReleasePlatform } from "./node-binary.ts";
+
+export interface Release {
+  /** The release as it is unpacked. */
+  directory: string;
+  /** The same as .tar.gz; everything in it is in one folder, named by the id. */
+  archive: string;
+  /** Identity of what it was made from, the platform included. */
+  id: string;
+  /** Of the archive, in hex. */
+  sha256: string;
+}
+
+/** The command line, started from wherever the release lies. */
+const launcher = `#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")
+exec "$here/node" --disable-warning=ExperimentalWarning --max-semi-space-size=4 --heap-growing-percent=50 "$here/../gateway/main.js" "$@"
+`;
+
+export function buildRelease(platform: ReleasePlatform): Release {
+  const bundle = bundleGateway();
+  const node = nodeBinary(platform);
+  const id = `${bundle.id}-${platform}`;
+  const home = kept(`release-${id}`, (directory) => {
+    const unpacked = join(directory, id);
+    writeRelease(unpacked, bundle.directory, node.directory);
+    const archive = archiveOf(unpacked, id);
+    writeFileSync(join(directory, `${id}.tar.gz`), archive);
+    writeFileSync(join(directory, "sha256"), createHash("sha256").update(archive).digest("hex"));
+  });
+  return {
+    directory: join(home, id),
+    archive: join(home, `${id}.tar.gz`),
+    id,
+    sha256: readFileSync(join(home, "sha256"), "utf8"),
+  };
+}
+
+/** Also what the image holds. */
+export function writeRelease(directory: string, bundle: string, node: string): void {
+  cpSync(bundle, directory, { recursive: true });
+  mkdirSync(join(directory, "bin"));
+  linkOrCopy(join(node, "bin", "node"), join(directory, "bin", "node"));
+  copyFileSync(join(node, "LICENSE"), join(directory, "LICENSE-node"));
+  const command = join(directory, "bin", "openclaw-gateway");
+  writeFileSync(command, launcher);
+  chmodSync(command, 0o755);
+}
+
+/** 120 MB that nobody changes need not lie there twice. */
+function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch {
+    copyFileSync(from, to);
+  }
+}
