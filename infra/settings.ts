@@ -15,7 +15,9 @@ import {
   tokenSchema,
 } from "../gateway/config/schema.ts";
 import { crossChecks } from "./settings-checks.ts";
+import { dockerSettings } from "./settings-docker.ts";
 import { describeIssues, type Fault } from "./settings-faults.ts";
+import { proxySettings } from "./settings-proxy.ts";
 import { secretFaults, secretKeyPattern } from "./settings-secrets.ts";
 import { vmSettings } from "./settings-vm.ts";
 
@@ -47,6 +49,8 @@ export const settingsSchema = z.strictObject({
   agents: agentsSchema.optional(),
   memory: memorySchema.optional(),
   channels: channelsSchema.optional(),
+  docker: dockerSettings.optional().describe("target docker: the Docker host"),
+  proxy: proxySettings.prefault({}).describe("the server in front of the gateway, for the targets docker and vm"),
   vm: vmSettings.optional().describe("target vm: the server"),
   cron: configShape.cron,
   tools: configShape.tools,
