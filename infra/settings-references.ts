@@ -36,6 +36,7 @@ function nameOf(value: object): string | undefined {
 const secretPlaces = [
   /^quotas\.[^.]+\.keys\.\d+\.apiKey$/,
   /^cluster\.redis(?:Url|Password)$/,
+  /^proxy\.tls\.(?:files\.key|acme\.dns\.credentials|acme\.externalAccount\.hmacKey)$/,
   /^memory\.search\.remote\.apiKey$/,
   /^tracing\.headers\.[^.]+$/,
   /^models\.providers\.[^.]+\.request\.(?:tls\.(?:key|passphrase)|proxy\.tls\.(?:key|passphrase)|auth\.(?:token|value))$/,
