@@ -2,13 +2,21 @@
 
 export interface Counter {
   add(amount?: number, ...labels: readonly string[]): void;
+  /** One label set, for good: what each request counts does not look it up. It is shown once it was counted. */
+  at(...labels: readonly string[]): BoundCounter;
 }
-export interface Gauge extends Counter {
+export interface Gauge {
+  add(amount?: number, ...labels: readonly string[]): void;
   set(value: number, ...labels: readonly string[]): void;
+  at(...labels: readonly string[]): BoundGauge;
 }
 export interface Histogram {
   observe(value: number, ...labels: readonly string[]): void;
+  at(...labels: readonly string[]): BoundHistogram;
 }
+export type BoundCounter = Pick<BoundValue, "add">;
+export type BoundGauge = Pick<BoundValue, "add" | "set">;
+export type BoundHistogram = Pick<BoundBuckets, "observe">;
 
 export interface Registry {
   counter(name: string, help: string, labels?: readonly string[]): Counter;
@@ -32,38 +40,41 @@ export function createRegistry(): Registry {
   };
 
   function values(name: string, labels: readonly string[]) {
-    const series = createSeries(labels, () => ({ value: 0 }));
+    const series = createSeries(labels, newValue);
     if (labels.length === 0) series.of([]);
-    return { series, body: () => series.map((key, entry) => `${name}${key} ${number(entry.value)}\n`) };
+    return {
+      series,
+      body: () => series.map((key, entry) => `${name}${key} ${number(entry.value)}\n`),
+      add: (amount = 1, ...at: readonly string[]): void => {
+        series.of(at).value += amount;
+      },
+      at: (...labels: readonly string[]) => new BoundValue(series, labels),
+    };
   }
 
   return {
     counter(name, help, labels = []) {
-      const { series, body } = values(name, labels);
+      const { body, add: count, at } = values(name, labels);
       add(name, "counter", help, body);
-      return {
-        add: (amount = 1, ...at) => {
-          series.of(at).value += amount;
-        },
-      };
+      return { add: count, at };
     },
     gauge(name, help, labels = [], collect) {
-      const { series, body } = values(name, labels);
+      const { series, body, add: count, at } = values(name, labels);
       add(name, "gauge", help, () => {
         if (collect) series.of([]).value = collect();
         return body();
       });
       return {
-        add: (amount = 1, ...at) => {
-          series.of(at).value += amount;
-        },
-        set: (value, ...at) => {
-          series.of(at).value = value;
+        add: count,
+        at,
+        set: (value, ...labels) => {
+          series.of(labels).value = value;
         },
       };
     },
     histogram(name, help, buckets, labels = []) {
-      const series = createSeries(labels, () => ({ counts: new Array<number>(buckets.length + 1).fill(0), sum: 0 }));
+      const limits = Float64Array.from(buckets);
+      const series = createSeries(labels, () => ({ limits, counts: new Float64Array(limits.length + 1), sum: 0 }));
       add(name, "histogram", help, () =>
         series.map((key, { counts, sum }) => {
           const open = key === "" ? "{" : `${key.slice(0, -1)},`;
@@ -77,13 +88,8 @@ export function createRegistry(): Registry {
         }),
       );
       return {
-        observe(value, ...at) {
-          const entry = series.of(at);
-          let index = 0;
-          while (index < buckets.length && value > (buckets[index] ?? 0)) index += 1;
-          entry.counts[index] = (entry.counts[index] ?? 0) + 1;
-          entry.sum += value;
-        },
+        observe: (value, ...at) => note(series.of(at), value),
+        at: (...at) => new BoundBuckets(series, at),
       };
     },
     names: () => [...metrics.keys()],
@@ -101,6 +107,67 @@ export function createRegistry(): Registry {
       if (piece !== "") yield piece;
     },
   };
+}
+
+interface Value {
+  value: number;
+}
+interface Buckets {
+  /** Of each bucket, rising. */
+  readonly limits: Float64Array;
+  readonly counts: Float64Array;
+  sum: number;
+}
+
+const newValue = (): Value => ({ value: 0 });
+
+function note(into: Buckets, value: number): void {
+  const { limits, counts } = into;
+  let low = 0;
+  let high = limits.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (value > (limits[middle] ?? 0)) low = middle + 1;
+    else high = middle;
+  }
+  counts[low] = (counts[low] ?? 0) + 1;
+  into.sum += value;
+}
+
+interface Source<Entry> {
+  of(values: readonly string[]): Entry;
+}
+
+class BoundValue {
+  private readonly source: Source<Value>;
+  private readonly labels: readonly string[];
+  private entry: Value | undefined;
+  constructor(source: Source<Value>, labels: readonly string[]) {
+    this.source = source;
+    this.labels = labels;
+  }
+  add(amount = 1): void {
+    this.entry ??= this.source.of(this.labels);
+    this.entry.value += amount;
+  }
+  set(value: number): void {
+    this.entry ??= this.source.of(this.labels);
+    this.entry.value = value;
+  }
+}
+
+class BoundBuckets {
+  private readonly source: Source<Buckets>;
+  private readonly labels: readonly string[];
+  private entry: Buckets | undefined;
+  constructor(source: Source<Buckets>, labels: readonly string[]) {
+    this.source = source;
+    this.labels = labels;
+  }
+  observe(value: number): void {
+    this.entry ??= this.source.of(this.labels);
+    note(this.entry, value);
+  }
 }
 
 interface Made<Entry> {

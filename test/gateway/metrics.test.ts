@@ -61,3 +61,53 @@ test("a scrape of many label sets lets other requests through before it is done"
     await gateway.close();
   }
 });
+
+test("a bound label set counts into the series of its labels, and is shown once it was counted", () => {
+  const registry = createRegistry();
+  const requests = registry.counter("requests_total", "Requests", ["model", "outcome"]);
+  const active = registry.gauge("active", "Active", ["model"]);
+  const bound = requests.at("a", "ok");
+  const gauge = active.at("a");
+  assert.doesNotMatch([...registry.render()].join(""), /\{/);
+  bound.add();
+  requests.add(2, "a", "ok");
+  bound.add(3);
+  gauge.set(7);
+  gauge.add(-1);
+  active.add(1, "a");
+  const text = [...registry.render()].join("");
+  assert.match(text, /^requests_total\{model="a",outcome="ok"\} 6$/m);
+  assert.match(text, /^active\{model="a"\} 7$/m);
+});
+
+test("beyond the bound on label sets a bound one counts into other, and one bound before stays what it is", () => {
+  const registry = createRegistry();
+  const requests = registry.counter("requests_total", "Requests", ["model"]);
+  const before = requests.at("first");
+  before.add();
+  for (let index = 0; index < 2100; index += 1) requests.at(`model-${index}`).add();
+  before.add();
+  const text = [...registry.render()].join("");
+  assert.match(text, /^requests_total\{model="first"\} 2$/m);
+  assert.match(text, /^requests_total\{model="other"\} 101$/m);
+  assert.equal(text.match(/^requests_total\{/gm)?.length, 2001);
+});
+
+test("a value is counted into the first bucket that is not below it", () => {
+  for (const buckets of [[], [1], [0.005, 0.1, 1, 2.5, 10], Array.from({ length: 37 }, (_, index) => index / 3)]) {
+    const registry = createRegistry();
+    const seconds = registry.histogram("seconds", "Seconds", buckets, ["model"]);
+    const bound = seconds.at("a");
+    const values = [...buckets, ...buckets.map((limit) => limit + 1e-9), -1, 0, 1e9, Number.POSITIVE_INFINITY];
+    for (const [index, value] of values.entries()) {
+      if (index % 2 === 0) bound.observe(value);
+      else seconds.observe(value, "a");
+    }
+    const text = [...registry.render()].join("");
+    for (const limit of buckets) {
+      const line = `seconds_bucket{model="a",le="${limit}"} ${values.filter((value) => value <= limit).length}\n`;
+      assert.ok(text.includes(line), line);
+    }
+    assert.ok(text.includes(`seconds_bucket{model="a",le="+Inf"} ${values.length}\n`));
+  }
+});

@@ -3,9 +3,9 @@ import type { Counter, Gauge } from "../../observability/registry.ts";
 import type { Answer, AnswerStore } from "./answers.ts";
 
 interface Figures {
-  readonly bytes: Gauge;
-  readonly entries: Gauge;
-  readonly evictions: Counter;
+  readonly bytes: Pick<Gauge, "set">;
+  readonly entries: Pick<Gauge, "set">;
+  readonly evictions: Pick<Counter, "add">;
 }
 
 /** What an entry takes beside its body: key, object, place in the map. */
