@@ -1,0 +1,179 @@
+/**
+ * The gateway as services of systemd. One socket unit holds the listening socket, and two services can accept on it:
+ * `openclaw-gateway.service`, the one that users know and that is always there, and `openclaw-gateway-next.service`, which
+ * stands in for it while it is replaced (see replace-gateway.ts). So an update is: the stand-in starts from the new release
+ * and is ready, the old gateway stops accepting and drains, comes back from the new release, and the stand-in drains.
+ * Why not otherwise:
+ * - Two ports behind the proxy: a connection that waits in the queue of a socket that closes is reset, and the proxy may
+ *   not repeat a POST. Here the queue belongs to systemd and outlives every gateway, crashes and restarts by hand as well.
+ * - One service with a supervisor in it: what LoadCredential brings is read when a service starts, so a new token would need
+ *   a restart of all. A second service has credentials of its own.
+ * - Instances of a template (blue, green): no name stays the same for `systemctl restart` and `journalctl -u`.
+ * Both services give the state directory on to each other by its lock: there is one writer at any time.
+ */
+import { gatewayLimits } from "./limits.ts";
+import { type Machine, type SystemFile, systemdVersion, systemFile } from "./machine.ts";
+import { restartDelayPath } from "./restart-delay.ts";
+import { hardening } from "./sandbox.ts";
+
+export const gatewayService = "openclaw-gateway.service";
+export const gatewaySocket = "openclaw-gateway.socket";
+/** The stand-in: runs only while the other one is replaced. */
+export const standInService = "openclaw-gateway-next.service";
+
+const units = "/etc/systemd/system";
+/** The exit code for a config that cannot be used: trying again does not mend it. */
+const configExitCode = 78;
+/** After the drain's own times: for the last words of what was cut, and the end of the processes. */
+const endSeconds = 10;
+/** From this version on systemd itself can wait longer after each crash. */
+export const knowsRestartSteps = (machine: Machine): boolean => systemdVersion(machine) >= 254;
+
+export function renderGatewayUnits(machine: Machine): SystemFile[] {
+  return [socketUnit(machine), serviceUnit(machine, "current"), serviceUnit(machine, "next")];
+}
+
+function socketUnit({ gateway }: Machine): SystemFile {
+  const host = gateway.host.includes(":") ? `[${gateway.host}]` : gateway.host;
+  const lines = [
+    "[Unit]",
+    "Description=Where the OpenClaw gateway is reached",
+    "",
+    "[Socket]",
+    `ListenStream=${host}:${gateway.port}`,
+    "# The kernel may allow fewer: net.core.somaxconn.",
+    "Backlog=4096",
+    "NoDelay=yes",
+    `Service=${gatewayService}`,
+    "",
+    "[Install]",
+    "WantedBy=sockets.target",
+  ];
+  return systemFile(`${units}/${gatewaySocket}`, lines, {
+    reload: ["systemctl daemon-reload", `systemctl enable ${gatewaySocket}`],
+    remove: [`systemctl disable --now ${gatewaySocket}`],
+  });
+}
+
+function serviceUnit(machine: Machine, link: "current" | "next"): SystemFile {
+  const name = link === "current" ? gatewayService : standInService;
+  const after = [
+    "network-online.target",
+    "nss-lookup.target",
+    gatewaySocket,
+    ...(machine.redis ? ["openclaw-redis.service"] : []),
+  ];
+  const lines = [
+    "[Unit]",
+    link === "current" ? "Description=OpenClaw gateway" : "Description=OpenClaw gateway, standing in while it is replaced",
+    `After=${after.join(" ")}`,
+    "Wants=network-online.target",
+    machine.redis ? "Wants=openclaw-redis.service" : undefined,
+    `Requires=${gatewaySocket}`,
+    link === "current"
+      ? [
+          "# A stop is meant: the next request must not start it again. A restart keeps the socket.",
+          `PropagatesStopTo=${gatewaySocket}`,
+        ]
+      : ["# Only while an update is under way.", `ConditionPathExists=${machine.paths.opt}/next`],
+    "# Given up after about a quarter of an hour of crashes; then requests are refused at once.",
+    "StartLimitIntervalSec=1800",
+    "StartLimitBurst=40",
+    "",
+    "[Service]",
+    ...start(machine, link),
+    ...stop(machine),
+    ...restarts(machine, name),
+    "",
+    `User=${machine.user}`,
+    `Group=${machine.user}`,
+    ...environment(machine),
+    ...machine.gateway.secrets.map((secret) => `LoadCredential=${secret}:${machine.paths.etc}/secrets/${secret}`),
+    "SyslogIdentifier=openclaw-gateway",
+    "# What an investigation needs are the lines of a burst.",
+    "LogRateLimitIntervalSec=0",
+    "",
+    ...limits(machine),
+    "",
+    ...hardening(machine),
+    ...(link === "current" ? ["", "[Install]", "WantedBy=multi-user.target"] : []),
+  ];
+  const enable = link === "current" ? [`systemctl enable ${name}`] : [];
+  return systemFile(`${units}/${name}`, lines, {
+    reload: ["systemctl daemon-reload", ...enable],
+    remove: [link === "current" ? `systemctl disable --now ${name}` : `systemctl stop ${name}`],
+  });
+}
+
+function start(machine: Machine, link: "current" | "next"): string[] {
+  const { gateway, paths } = machine;
+  const { heapMegabytes } = gatewayLimits(machine);
+  const flags = [...gateway.nodeFlags, `--max-old-space-size=${heapMegabytes}`];
+  const base = `${paths.opt}/${link}`;
+  return [
+    ...(gateway.notifies
+      ? ["Type=notify", "# A helper may speak for the gateway.", "NotifyAccess=all", "WatchdogSec=60"]
+      : ["# When it is ready is said in its log.", "Type=exec"]),
+    `ExecStart=${base}/${gateway.node} ${flags.join(" ")} ${base}/${gateway.entry}`,
+    "# It follows its files by itself; this makes it look at once.",
+    `ExecReload=+/usr/bin/touch -c ${paths.etc}/openclaw.json`,
+    "TimeoutStartSec=60",
+  ];
+}
+
+function stop({ gateway }: Machine): string[] {
+  const { delayMs, timeoutMs } = gateway.drain;
+  return [
+    "# The first process tells its workers; what is left in the end is killed.",
+    "KillMode=mixed",
+    "KillSignal=SIGTERM",
+    `TimeoutStopSec=${Math.ceil((delayMs + timeoutMs) / 1000) + endSeconds}`,
+  ];
+}
+
+function restarts(machine: Machine, name: string): string[] {
+  const delay = knowsRestartSteps(machine)
+    ? ["RestartSteps=8", "RestartMaxDelaySec=30"]
+    : ["# Longer after each crash, up to half a minute.", `ExecStopPost=-/bin/sh ${restartDelayPath(machine)} ${name}`];
+  return [
+    "Restart=always",
+    "RestartSec=500ms",
+    ...delay,
+    `RestartPreventExitStatus=${configExitCode}`,
+    "# One worker that needs too much memory is replaced by the first process; the others go on.",
+    "OOMPolicy=continue",
+  ];
+}
+
+function environment({ gateway, paths }: Machine): string[] {
+  const values = {
+    NODE_ENV: "production",
+    OPENCLAW_CONFIG_PATH: `${paths.etc}/openclaw.json`,
+    OPENCLAW_STATE_DIR: paths.state,
+    // The gateway takes a socket that was handed over where it is told that somebody looks after it.
+    OPENCLAW_SUPERVISOR_DIRECTORY: "/run/openclaw",
+    OPENCLAW_SUPERVISED_BY_SYSTEMD: "1",
+    UV_THREADPOOL_SIZE: "16",
+    ...gateway.environment,
+  };
+  return Object.entries(values).map(([name, value]) => `Environment=${quoted(`${name}=${value}`)}`);
+}
+
+function limits(machine: Machine): string[] {
+  const { memoryBytes, memoryHighBytes } = gatewayLimits(machine);
+  return [
+    "# From the server's size.",
+    `MemoryHigh=${memoryHighBytes}`,
+    `MemoryMax=${memoryBytes}`,
+    "TasksMax=4096",
+    "CPUWeight=200",
+    "IOWeight=200",
+    "LimitNOFILE=65536",
+    "LimitNPROC=4096",
+    "# A dump of its memory would hold keys.",
+    "LimitCORE=0",
+  ];
+}
+
+/** Quoted for systemd: systemd.service(5), `%` is doubled. */
+const quoted = (text: string): string => `"${text.replace(/[\\"]/g, "\\$&").replaceAll("%", "%%")}"`;
