@@ -163,7 +163,7 @@ export const proxySettings = z
       .strictObject({
         connectSeconds: secondsSchema
           .max(300)
-          .default(5)
+          .default(2)
           .describe("a gateway that does not answer the connection is passed over"),
         headerSeconds: secondsSchema.default(15).describe("a client must send its headers within this time"),
         bodySeconds: secondsSchema.default(60).describe("between two parts of a request's body"),

@@ -14,8 +14,8 @@ export interface Upstream {
   readonly port: number;
   /** Its share beside the others; 1 where left out. */
   readonly weight?: number;
-  /** draining: takes nothing new; what runs goes on. backup: asked when no other answers. */
-  readonly state: "up" | "draining" | "backup";
+  /** draining: takes nothing new; what runs goes on. One that refuses connections is passed over by itself. */
+  readonly state: "up" | "draining";
 }
 
 export interface TlsFiles {
@@ -54,6 +54,8 @@ export interface Site {
   readonly maxConnectionsPerAddress: number;
   readonly accessLog: boolean;
   readonly timeouts: ProxySettings["timeouts"];
+  /** The gateway's http.keepAliveTimeoutMs: a connection to it is given up before it gives it up itself. */
+  readonly gatewayKeepAliveMs: number;
   /** A port of the loopback that says that the proxy is alive (`/alive`), for health checks of containers. */
   readonly alivePort?: number;
   /** Headers of requests that only the proxy may set, such as the user of `gateway.auth.trustedProxy`. */
@@ -73,6 +75,7 @@ export interface SitePlace {
   readonly publicHttpsPort?: number;
   readonly alivePort?: number;
   readonly dropHeaders?: readonly string[];
+  readonly gatewayKeepAliveMs?: number;
   /** false where the host has none. */
   readonly ipv6?: boolean;
 }
@@ -100,6 +103,7 @@ export function siteOf(settings: ProxySettings, place: SitePlace): Site {
     maxConnectionsPerAddress: settings.maxConnectionsPerAddress,
     accessLog: settings.accessLog,
     timeouts: settings.timeouts,
+    gatewayKeepAliveMs: place.gatewayKeepAliveMs ?? 75_000,
     alivePort,
     dropHeaders,
   };
