@@ -106,6 +106,13 @@ export class GatewayError extends Error {
   }
 }
 
+/** What is no GatewayError is the gateway's own fault. */
+export function toGatewayError(error: unknown): GatewayError {
+  return error instanceof GatewayError
+    ? error
+    : new GatewayError("internal", "The gateway failed at this request; its log says why.", { cause: error });
+}
+
 /** Exit codes of the process; docs/settings.md lists them. */
 export const exitCodes = {
   ok: 0,

@@ -1,16 +1,18 @@
 // The outermost layer of a model call: what a token's limits and budget allow, reserved when it begins and settled when it ends.
-import { GatewayError } from "../errors.ts";
+import { GatewayError, toGatewayError } from "../errors.ts";
 import { guessUsage } from "../models/admission/guess-tokens.ts";
+import type { CallRecord } from "../models/call.ts";
 import { costOf } from "../models/cost.ts";
 import type { RestartableSink } from "../models/failover.ts";
 import type { CallHandle } from "../models/provider.ts";
-import type { ModelWork, Serve } from "../models/work.ts";
+import type { Route } from "../models/router.ts";
+import type { ModelWork, Recorder, Serve } from "../models/work.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { budgetKey, type Meter, type Taken } from "../store/allowances.ts";
 import { writeLimitHeaders } from "./headers.ts";
 import { mayAsk, modelRefusal } from "./models.ts";
 import { type Counted, type Policy, periodOf, policyOf } from "./policy.ts";
-import { type Ask, type Reason, type Reservation, reserve, settle } from "./reservation.ts";
+import { type Ask, giveBack, type Reservation, reserve, settle } from "./reservation.ts";
 
 interface Deps {
   readonly meter: Meter;
@@ -28,72 +30,38 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
   const underBudget = new Map<string, number>();
 
   function countUnderBudget({ asks }: Reservation, tokenId: string, change: 1 | -1): void {
-    if (!asks.some(({ reason }) => reason === "budget")) return;
+    if (!asks.some(isBudget)) return;
     const count = (underBudget.get(tokenId) ?? 0) + change;
     if (count > 0) underBudget.set(tokenId, count);
     else underBudget.delete(tokenId);
   }
 
   function begin(work: ModelWork, sink: RestartableSink, policy: Policy, reservation: Reservation): CallHandle {
-    const { asks, taken, refused } = reservation;
-    const of = (reason: Reason) => taken[asks.findIndex((ask) => ask.reason === reason && ask.key !== policy.allRequests?.key)];
-    writeLimitHeaders(work.answerHeaders, work.api, policy, of("requests"), of("tokens"), now());
+    const { taken, refused } = reservation;
+    writeLimitHeaders(
+      work.answerHeaders,
+      work.api,
+      policy,
+      takenOf(reservation, policy.requests),
+      takenOf(reservation, policy.tokens),
+      now(),
+    );
     if (refused) throw refusal(work, policy, refused, taken.at(-1)?.retryAfterMs ?? 0);
-
-    let tokens = 0;
-    let cost = 0;
-    let over = false;
     countUnderBudget(reservation, policy.tokenId, 1);
-    const finish = (): void => {
-      if (over) return;
-      over = true;
-      countUnderBudget(reservation, policy.tokenId, -1);
-      const used = { requests: undefined, concurrent: 0, tokens, budget: Math.round(cost * millionths) };
-      const { budgetLeft } = settle(meter, reservation, used);
-      if (budgetLeft !== undefined) metrics.budgetLeft.set(Math.max(0, budgetLeft) / millionths, policy.tokenId);
-    };
-    const watched: RestartableSink = {
-      head: (type, length) => sink.head(type, length),
-      data: (chunk) => sink.data(chunk),
-      restart: () => sink.restart(),
-      end() {
-        finish();
-        sink.end();
-      },
-      fail(error) {
-        finish();
-        sink.fail(error);
-      },
-    };
-    const watchedWork: ModelWork = {
-      ...work,
-      onRecord(route, record) {
-        if (!record.cached) {
-          const used = (record.usage?.input ?? 0) + (record.usage?.output ?? 0);
-          tokens += used;
-          cost += record.cost ?? 0;
-          // Of an upstream that was asked beside the one that answered, and is heard of late.
-          if (over) addLate(meter, reservation, used, record.cost ?? 0);
-          if (record.cost) owe(reservation, policy, record.cost);
-        }
-        work.onRecord(route, record);
-      },
-    };
-    let handle: CallHandle;
-    try {
-      handle = next(watchedWork, watched);
-    } catch (error) {
-      finish();
-      throw error;
-    }
-    return {
-      resume: () => handle.resume(),
-      abort() {
-        handle.abort();
-        finish();
-      },
-    };
+    const call = new LimitedCall(work.recorder, sink, policy, reservation, books);
+    work.recorder = call;
+    return call.start(work, next);
   }
+
+  const books: LimitBooks = {
+    finished(policy, reservation, tokens, cost) {
+      countUnderBudget(reservation, policy.tokenId, -1);
+      const { budgetLeft } = settle(meter, reservation, tokens, Math.round(cost * millionths));
+      if (budgetLeft !== undefined) metrics.budgetLeft.set(Math.max(0, budgetLeft) / millionths, policy.tokenId);
+    },
+    late: (reservation, tokens, cost) => addLate(meter, reservation, tokens, cost),
+    owe,
+  };
 
   /**
    * Nothing was reserved for a model without a price, but one that has a price was asked in its place. Counted before the
@@ -155,17 +123,13 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
     let gone = false;
     reservation.then((made) => {
       if (gone) {
-        if (!made.refused) settle(meter, made, { requests: 0, concurrent: 0, tokens: 0, budget: 0 });
+        if (!made.refused) giveBack(meter, made);
         return;
       }
       try {
         handle = begin(work, sink, policy, made);
       } catch (error) {
-        sink.fail(
-          error instanceof GatewayError
-            ? error
-            : new GatewayError("internal", "The gateway failed at this request; its log says why.", { cause: error }),
-        );
+        sink.fail(toGatewayError(error));
       }
     });
     return {
@@ -176,6 +140,97 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
       },
     };
   };
+}
+
+interface LimitBooks {
+  /** The call is over: what was set aside for it becomes what it used. */
+  finished(policy: Policy, reservation: Reservation, tokens: number, cost: number): void;
+  /** Of an upstream that was asked beside the one that answered, and is heard of late. */
+  late(reservation: Reservation, tokens: number, cost: number): void;
+  owe(reservation: Reservation, policy: Policy, cost: number): void;
+}
+
+/** One call within a token's limits: stands between the layers before and those behind, until it is over. */
+class LimitedCall implements RestartableSink, Recorder, CallHandle {
+  readonly #recorder: Recorder;
+  readonly #sink: RestartableSink;
+  readonly #policy: Policy;
+  readonly #reservation: Reservation;
+  readonly #books: LimitBooks;
+  #handle: CallHandle | undefined;
+  #tokens = 0;
+  #cost = 0;
+  #over = false;
+
+  constructor(recorder: Recorder, sink: RestartableSink, policy: Policy, reservation: Reservation, books: LimitBooks) {
+    this.#recorder = recorder;
+    this.#sink = sink;
+    this.#policy = policy;
+    this.#reservation = reservation;
+    this.#books = books;
+  }
+
+  start(work: ModelWork, next: Serve): CallHandle {
+    try {
+      this.#handle = next(work, this);
+    } catch (error) {
+      this.#finish();
+      throw error;
+    }
+    return this;
+  }
+
+  onRecord(route: Route, record: CallRecord): void {
+    if (!record.cached) {
+      const { usage, cost } = record;
+      const used = usage ? usage.input + usage.output : 0;
+      this.#tokens += used;
+      this.#cost += cost ?? 0;
+      if (this.#over) this.#books.late(this.#reservation, used, cost ?? 0);
+      if (cost) this.#books.owe(this.#reservation, this.#policy, cost);
+    }
+    this.#recorder.onRecord(route, record);
+  }
+
+  head(type: string, length: number | undefined): void {
+    this.#sink.head(type, length);
+  }
+  data(chunk: Buffer): boolean {
+    return this.#sink.data(chunk);
+  }
+  restart(): boolean {
+    return this.#sink.restart();
+  }
+  end(): void {
+    this.#finish();
+    this.#sink.end();
+  }
+  fail(error: GatewayError): void {
+    this.#finish();
+    this.#sink.fail(error);
+  }
+  resume(): void {
+    this.#handle?.resume();
+  }
+  abort(): void {
+    this.#handle?.abort();
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#books.finished(this.#policy, this.#reservation, this.#tokens, this.#cost);
+  }
+}
+
+const isBudget = ({ reason }: Ask): boolean => reason === "budget";
+
+/** What was taken of this limit. */
+function takenOf({ asks, taken }: Reservation, counted: Counted | undefined): Taken | undefined {
+  if (counted === undefined) return undefined;
+  for (let index = 0; index < asks.length; index += 1) if (asks[index]?.key === counted.key) return taken[index];
+  return undefined;
 }
 
 function addLate(meter: Meter, { asks, taken }: Reservation, tokens: number, cost: number): void {
@@ -202,9 +257,9 @@ const wholeSeconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
 function asksOf(work: ModelWork, policy: Policy, nowMs: number): Ask[] {
   const asks: Ask[] = [];
   const { allRequests, requests, tokens, concurrent, budget } = policy;
-  if (allRequests) asks.push({ ...allRequests, reason: "requests", amount: 1, least: 1 });
-  if (requests) asks.push({ ...requests, reason: "requests", amount: 1, least: 1 });
-  if (concurrent) asks.push({ ...concurrent, reason: "concurrent", amount: 1, least: 1 });
+  if (allRequests) asks.push(allRequests.one);
+  if (requests) asks.push(requests.one);
+  if (concurrent) asks.push(concurrent.one);
   // Counting tokens costs none.
   if (work.api === "count-tokens" || (!tokens && !budget)) return asks;
   const guess = guessUsage(work.body);
@@ -212,14 +267,15 @@ function asksOf(work: ModelWork, policy: Policy, nowMs: number): Ask[] {
     // A call larger than the limit would never be let in: it may use all of a minute.
     // Of a form nothing is guessed, and nothing is never given.
     const amount = Math.max(1, Math.min(guess.input + guess.output, tokens.rule.limit));
-    asks.push({ ...tokens, reason: "tokens", amount, least: amount });
+    asks.push({ key: tokens.key, rule: tokens.rule, reason: "tokens", amount, least: amount });
   }
   const counted = budgetOf(policy, nowMs);
   const price = counted && costOf(work.route, guess);
   // Models without a price cost nothing, and may be used when nothing is left.
   if (counted && price !== undefined) {
     // The last of a budget may be spent by a call that is guessed to need more: calls under way are the most that it is overspent by.
-    asks.push({ ...counted, reason: "budget", amount: Math.max(1, Math.round(price * millionths)), least: 1 });
+    const amount = Math.max(1, Math.round(price * millionths));
+    asks.push({ key: counted.key, rule: counted.rule, reason: "budget", amount, least: 1 });
   }
   return asks;
 }

@@ -8,13 +8,26 @@ export interface Counted {
   readonly rule: Rule;
 }
 
+export interface Ask extends Counted {
+  readonly reason: "requests" | "tokens" | "concurrent" | "budget";
+  readonly amount: number;
+  /** Less will do, down to this. */
+  readonly least: number;
+}
+
+/** A limit of which each call takes the same. */
+export interface CountedByCall extends Counted {
+  /** What a call asks for. */
+  readonly one: Ask;
+}
+
 export interface Policy {
   readonly tokenId: string;
   /** Of the gateway as a whole. */
-  readonly allRequests: Counted | undefined;
-  readonly requests: Counted | undefined;
+  readonly allRequests: CountedByCall | undefined;
+  readonly requests: CountedByCall | undefined;
   readonly tokens: Counted | undefined;
-  readonly concurrent: Counted | undefined;
+  readonly concurrent: CountedByCall | undefined;
   readonly budget: (BudgetConfig & { readonly currency: string }) | undefined;
   /** Names with * for any text; undefined: all. */
   readonly models: readonly string[] | undefined;
@@ -48,13 +61,15 @@ function makePolicy(stack: StackConfig, tokenId: string): Policy | undefined {
   const concurrent = token?.limits?.concurrent;
   const policy: Policy = {
     tokenId,
-    allRequests: perMinute("gateway:requests", rateLimit?.maxRequestsPerMinute),
-    requests: perMinute(`token:${tokenId}:requests`, requests),
+    allRequests: byCall("requests", perMinute("gateway:requests", rateLimit?.maxRequestsPerMinute)),
+    requests: byCall("requests", perMinute(`token:${tokenId}:requests`, requests)),
     tokens: perMinute(`token:${tokenId}:tokens`, tokens),
-    concurrent:
+    concurrent: byCall(
+      "concurrent",
       concurrent === undefined
         ? undefined
         : { key: `token:${tokenId}:concurrent`, rule: { kind: "concurrent", limit: concurrent } },
+    ),
     budget: token?.budget && { ...token.budget, currency: stack.usage.currency },
     models: token?.models,
     header: [
@@ -65,6 +80,9 @@ function makePolicy(stack: StackConfig, tokenId: string): Policy | undefined {
   const limits = [policy.allRequests, policy.requests, policy.tokens, policy.concurrent, policy.budget, policy.models];
   return limits.every((limit) => limit === undefined) ? undefined : policy;
 }
+
+const byCall = (reason: Ask["reason"], counted: Counted | undefined): CountedByCall | undefined =>
+  counted && { ...counted, one: { ...counted, reason, amount: 1, least: 1 } };
 
 /** Weeks begin on Monday; all in UTC, so that every replica means the same. */
 export function periodOf(window: BudgetConfig["window"], nowMs: number): { startMs: number; endsMs: number } {

@@ -1,15 +1,8 @@
 // Takes all that one call needs of its limits, or nothing; and puts right what was taken, once the call has ended.
 import type { Meter, Taken } from "../store/allowances.ts";
-import type { Counted } from "./policy.ts";
+import type { Ask } from "./policy.ts";
 
-export type Reason = "requests" | "tokens" | "concurrent" | "budget";
-
-export interface Ask extends Counted {
-  readonly reason: Reason;
-  readonly amount: number;
-  /** Less will do, down to this. */
-  readonly least: number;
-}
+export type { Ask } from "./policy.ts";
 
 export interface Reservation {
   readonly asks: readonly Ask[];
@@ -44,19 +37,31 @@ function refuse(meter: Meter, asks: readonly Ask[], taken: readonly Taken[]): Re
   return { asks, taken, refused: asks[taken.length - 1] };
 }
 
-/** Undefined leaves a reservation as it is. Returns what is left of the budget, as far as this call tells. */
+/** `budget` in millionths. Returns what is left of the budget, as far as this call tells. */
 export function settle(
   meter: Meter,
   { asks, taken }: Reservation,
-  used: Readonly<Record<Reason, number | undefined>>,
+  tokens: number,
+  budget: number,
 ): { budgetLeft: number | undefined } {
   let budgetLeft: number | undefined;
-  for (const [index, ask] of asks.entries()) {
+  for (let index = 0; index < asks.length; index += 1) {
+    const ask = asks[index];
     const one = taken[index];
-    const actual = used[ask.reason];
-    if (!one || actual === undefined) continue;
-    meter.settle(ask.key, actual - one.amount, ask.rule, one);
-    if (ask.reason === "budget") budgetLeft = one.remaining + one.amount - actual;
+    // A request stays counted, whatever became of it.
+    if (!ask || !one || ask.reason === "requests") continue;
+    const used = ask.reason === "tokens" ? tokens : ask.reason === "budget" ? budget : 0;
+    meter.settle(ask.key, used - one.amount, ask.rule, one);
+    if (ask.reason === "budget") budgetLeft = one.remaining + one.amount - used;
   }
   return { budgetLeft };
+}
+
+/** Nothing of it was used. */
+export function giveBack(meter: Meter, { asks, taken }: Reservation): void {
+  for (let index = 0; index < asks.length; index += 1) {
+    const ask = asks[index];
+    const one = taken[index];
+    if (ask && one) meter.settle(ask.key, -one.amount, ask.rule, one);
+  }
 }

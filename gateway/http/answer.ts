@@ -1,4 +1,5 @@
 // The answer to one request as those who write it see it, whichever reader of HTTP the request came through.
+import type { Socket } from "node:net";
 
 /** All that is written goes out in order. After `destroy`, or once the client left, writing does nothing. */
 export interface ClientAnswer {
@@ -31,6 +32,10 @@ export interface ClientAnswer {
   breakOff(): void;
   /** Breaks the connection at once. */
   destroy(): void;
+  /** The connection ends after this answer, and the head says so where it is not written yet. */
+  closeAfter(): void;
+  /** Undefined once the answer has nothing to do with it any more. */
+  readonly socket: Socket | undefined;
   /** Called once, when the answer is finished or the client has left. */
   onClose: (() => void) | undefined;
   /** There is room again. */

@@ -1,15 +1,17 @@
 // One call of a model by any of the client APIs: check, choose the route, hand over to the layers behind, relay the answer.
-import type { ServerResponse } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyInstance } from "fastify";
-import { GatewayError } from "../errors.ts";
+import { GatewayError, toGatewayError } from "../errors.ts";
 import { resolveModel } from "../governance/models.ts";
 import { type ModelRequest, readModelRequest } from "../models/body.ts";
+import type { CallRecord } from "../models/call.ts";
 import type { ClientApi } from "../models/provider.ts";
 import type { Route } from "../models/router.ts";
-import type { ModelWork } from "../models/work.ts";
+import type { ModelWork, Recorder } from "../models/work.ts";
+import type { TraceContext } from "../observability/trace-context.ts";
 import type { GatewayContext, Runtime } from "./context.ts";
 import { errorShapeOf } from "./error-shapes.ts";
-import { createRelay, toGatewayError } from "./relay.ts";
+import { Relay } from "./relay.ts";
 import type { Visit } from "./visit.ts";
 
 export interface ModelEndpoint {
@@ -22,7 +24,7 @@ export interface ModelEndpoint {
 }
 
 /** Answers one request; throws a GatewayError where nothing was answered yet. `headers` are the answer's, so far. */
-export type ModelCall = (visit: Visit, body: unknown, response: ServerResponse, headers: Record<string, string>) => void;
+export type ModelCall = (visit: Visit, body: unknown, headers: Record<string, string>) => void;
 
 /** By path. */
 export type ModelCalls = ReadonlyMap<string, ModelCall>;
@@ -39,17 +41,16 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
   server.post(endpoint.path, { config: { scope: "operator.write" } }, (request, reply) => {
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(reply.getHeaders())) if (typeof value === "string") headers[name] = value;
-    headers["x-request-id"] = request.id;
-    answer(request, request.body, reply.raw, headers);
+    answer(request.visit, request.body, headers);
     // The answer is written past fastify: bytes go from socket to socket.
     reply.hijack();
   });
 }
 
 function createModelCall(context: GatewayContext, { path, api, setting, read = readModelRequest }: ModelEndpoint): ModelCall {
-  const { metrics } = context;
+  const overhead = context.metrics.overhead.at();
   const errors = errorShapeOf(path);
-  return (visit, body, response, headers) => {
+  return (visit, body, headers) => {
     const begun = performance.now();
     const runtime = context.runtime();
     if (setting && !runtime.config.gateway.http.endpoints[setting].enabled)
@@ -58,53 +59,84 @@ function createModelCall(context: GatewayContext, { path, api, setting, read = r
     if (encoding !== undefined && encoding !== "identity")
       throw new GatewayError("unsupported_media_type", "Send the body without Content-Encoding.");
     const asked = read(body, visit.headers["content-type"]);
-    const callerId = visit.caller?.id ?? "anonymous";
-    const route = chooseRoute(runtime, callerId, asked.model);
-    const fields = visit.accessFields;
-    fields.provider = route.provider.id;
-    fields.model = route.model;
-    fields.stream = asked.stream;
-    const { sseKeepAliveMs: keepAliveMs } = runtime.stack.http;
-    const relay = createRelay(response, { stream: asked.stream, headers, keepAliveMs, errors });
-    context.lifecycle.attach(response, relay);
-    const work: ModelWork = {
-      requestId: visit.id,
-      trace: visit.trace,
-      api,
-      body: asked.bytes,
-      stream: asked.stream,
-      asked: asked.model,
-      route,
-      headers: visit.headers,
-      callerId,
-      // A space is in no id, so nobody can be called like that.
-      keptFor: visit.caller?.user === undefined ? callerId : `user ${visit.caller.user}`,
-      address: visit.address,
-      runtime,
-      answerHeaders: headers,
-      onRoute(answering, tries, error) {
-        // Nobody was asked: a failure is nobody's, and a kept answer is of the one that gave it.
-        if (tries > 0 || !error) nameRoute(headers, answering, tries);
-        fields.provider = answering.provider.id;
-        fields.model = answering.model;
-        fields.tries = tries;
-        if (headers["x-openclaw-cache"]) fields.cache = headers["x-openclaw-cache"];
-        if (error) fields.error_code = error.code;
-      },
-      onRecord(_, { firstByteMs, usage }) {
-        if (firstByteMs !== undefined) fields.ttft_ms = Math.round(firstByteMs * 10) / 10;
-        if (usage) fields.llm_tokens = usage.input + usage.output;
-      },
-    };
-    metrics.overhead.observe((performance.now() - begun) / 1000);
+    const route = chooseRoute(runtime, visit.caller?.id ?? "anonymous", asked.model);
+    visit.provider = route.provider.id;
+    visit.model = route.model;
+    visit.stream = asked.stream;
+    const relay = new Relay(visit.answer, asked.stream, headers, runtime.stack.http.sseKeepAliveMs, errors);
+    visit.relay = relay;
+    const work = new VisitWork(visit, api, asked, route, runtime, headers);
+    overhead.observe((performance.now() - begun) / 1000);
     try {
       relay.attach(context.serve(work, relay));
     } catch (error) {
       const failure = toGatewayError(error);
-      fields.error_code = failure.code;
+      visit.errorCode = failure.code;
       relay.fail(failure);
     }
   };
+}
+
+class VisitWork implements ModelWork, Recorder {
+  readonly requestId: string;
+  readonly trace: TraceContext;
+  readonly api: ClientApi;
+  body: Buffer;
+  readonly stream: boolean;
+  readonly asked: string | undefined;
+  readonly route: Route;
+  readonly headers: IncomingHttpHeaders;
+  readonly callerId: string;
+  readonly keptFor: string;
+  readonly address: string;
+  readonly runtime: Runtime;
+  readonly answerHeaders: Record<string, string>;
+  recorder: Recorder = this;
+  readonly #visit: Visit;
+
+  constructor(
+    visit: Visit,
+    api: ClientApi,
+    asked: ModelRequest & { readonly bytes: Buffer },
+    route: Route,
+    runtime: Runtime,
+    headers: Record<string, string>,
+  ) {
+    const { caller } = visit;
+    this.#visit = visit;
+    this.requestId = visit.id;
+    this.trace = visit.trace;
+    this.api = api;
+    this.body = asked.bytes;
+    this.stream = asked.stream;
+    this.asked = asked.model;
+    this.route = route;
+    this.headers = visit.headers;
+    this.callerId = caller?.id ?? "anonymous";
+    // A space is in no id, so nobody can be called like that.
+    this.keptFor = caller?.user === undefined ? this.callerId : `user ${caller.user}`;
+    this.address = visit.address;
+    this.runtime = runtime;
+    this.answerHeaders = headers;
+  }
+
+  onRoute(answering: Route, tries: number, error?: GatewayError): void {
+    const headers = this.answerHeaders;
+    const visit = this.#visit;
+    // Nobody was asked: a failure is nobody's, and a kept answer is of the one that gave it.
+    if (tries > 0 || !error) nameRoute(headers, answering, tries);
+    visit.provider = answering.provider.id;
+    visit.model = answering.model;
+    visit.tries = tries;
+    const cache = headers["x-openclaw-cache"];
+    if (cache) visit.cache = cache;
+    if (error) visit.errorCode = error.code;
+  }
+
+  onRecord(_: Route, { firstByteMs, usage }: CallRecord): void {
+    if (firstByteMs !== undefined) this.#visit.firstTokenMs = Math.round(firstByteMs * 10) / 10;
+    if (usage) this.#visit.tokens = usage.input + usage.output;
+  }
 }
 
 function chooseRoute(runtime: Runtime, callerId: string, model: string | undefined): Route {
@@ -120,10 +152,25 @@ function chooseRoute(runtime: Runtime, callerId: string, model: string | undefin
   );
 }
 
+/** Texts for headers, made once a route; routes of free names come and go. */
+const routeNames = new WeakMap<Route, { readonly model: string; readonly note: string | undefined }>();
+
+function namesOf(route: Route): { readonly model: string; readonly note: string | undefined } {
+  const known = routeNames.get(route);
+  if (known) return known;
+  const made = {
+    model: encodeURI(`${route.provider.id}/${route.model}`),
+    note: route.note && encodeURI(route.note),
+  };
+  routeNames.set(route, made);
+  return made;
+}
+
 /** Which upstream answers is known with its first bytes. */
 function nameRoute(headers: Record<string, string>, route: Route, tries: number): void {
+  const { model, note } = namesOf(route);
   headers["x-openclaw-provider"] = route.provider.id;
-  headers["x-openclaw-model"] = encodeURI(`${route.provider.id}/${route.model}`);
-  headers["x-openclaw-tries"] = String(tries);
-  if (route.note) headers["x-openclaw-note"] = encodeURI(route.note);
+  headers["x-openclaw-model"] = model;
+  headers["x-openclaw-tries"] = tries === 1 ? "1" : String(tries);
+  if (note) headers["x-openclaw-note"] = note;
 }

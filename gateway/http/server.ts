@@ -5,15 +5,15 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { stackOf } from "../config/rules.ts";
 import type { Scope } from "../config/schema.ts";
 import type { TlsFiles } from "../config/tls-files.ts";
-import { GatewayError, systemCode } from "../errors.ts";
-import { readTrace, type TraceContext } from "../observability/trace-context.ts";
-import { type Caller, requireScope } from "./auth.ts";
+import { GatewayError, systemCode, toGatewayError } from "../errors.ts";
+import { requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
 import { corsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
 import { takeDirectly } from "./direct.ts";
 import { errorShapeOf } from "./error-shapes.ts";
+import { NodeAnswer } from "./node-answer.ts";
 import { createPipelines } from "./pipelining.ts";
-import { errorHeaders, sendError, toGatewayError } from "./relay.ts";
+import { errorHeaders, sendError } from "./relay.ts";
 import { registerAudio } from "./routes/audio.ts";
 import { registerChat } from "./routes/chat.ts";
 import { registerEmbeddings } from "./routes/embeddings.ts";
@@ -25,17 +25,11 @@ import { registerPage } from "./routes/page.ts";
 import { registerResponses } from "./routes/responses.ts";
 import { registerUsage } from "./routes/usage.ts";
 import { secureServer, serverOptions } from "./secure-server.ts";
-import { type AccessFields, observe, requestId } from "./visit.ts";
+import { Visit } from "./visit.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** Who calls; null on routes that ask nobody. */
-    caller: Caller | null;
-    /** The client's, also behind trusted proxies. */
-    address: string;
-    /** Extra fields of this request's line in the access log. */
-    accessFields: AccessFields;
-    trace: TraceContext;
+    visit: Visit;
   }
   interface FastifyContextConfig {
     /** What a caller must be allowed to do; without it the route is open to all. */
@@ -55,12 +49,13 @@ export async function createServer(
     requestTimeout: http.requestTimeoutMs,
     keepAliveTimeout: http.keepAliveTimeoutMs,
     ...(tls ? { serverFactory: secureServer(tls, http) } : { http: serverOptions(http) }),
-    genReqId: ({ headers }) => requestId(headers),
+    // The visit has one.
+    genReqId: () => "",
     exposeHeadRoutes: true,
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       reply.hijack();
-      sendError(reply.raw, fromFastify(error), {}, errorShapeOf(request.raw.url ?? ""));
+      sendError(new NodeAnswer(reply.raw), fromFastify(error), {}, errorShapeOf(request.raw.url ?? ""));
     },
     clientErrorHandler: (error, socket) => refuseBrokenRequest(context, error, socket),
     forceCloseConnections: false,
@@ -71,27 +66,29 @@ export async function createServer(
   const pipelines = createPipelines();
   server.removeAllContentTypeParsers();
   server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
-  server.decorateRequest("caller", null);
-  server.decorateRequest("address", "");
-  // Objects cannot be shared between requests: set in the first hook.
-  server.decorateRequest("accessFields", null, []);
-  server.decorateRequest("trace", null, []);
+  // Set in the first hook.
+  server.decorateRequest("visit", null, []);
   server.decorate("modelCalls", new Map());
 
   server.addHook("onRequest", async (request, reply) => {
-    request.accessFields = {};
-    request.trace = readTrace(request.headers, context.tracing?.sampleRatio ?? 0);
-    request.address = context.entrance.addressOf(request.headers, request.ip);
-    observe(context, request, request.routeOptions.url ?? "unknown", reply.raw);
     const { socket, httpVersion } = request.raw;
+    const visit = new Visit(
+      context,
+      request.method,
+      request.routeOptions.url ?? "unknown",
+      request.headers,
+      request.ip,
+      new NodeAnswer(reply.raw),
+      () => pipelines.leave(socket, reply.raw),
+    );
+    request.visit = visit;
     if (request.raw.headers.host === undefined && httpVersion === "1.1")
       throw new GatewayError("invalid_request", "The header Host is missing.");
-    reply.raw.once("close", () => pipelines.leave(socket, reply.raw));
     if (!pipelines.enter(socket, reply.raw)) {
       context.metrics.connectionsFailed.add(1, "pipelining");
       throw new GatewayError("client_gone", "Too many requests were sent on one connection at the same time.");
     }
-    reply.header("x-request-id", request.id).header("x-content-type-options", "nosniff");
+    reply.header("x-request-id", visit.id).header("x-content-type-options", "nosniff");
     const { gateway } = context.runtime().config;
     const cors = corsHeaders(request.headers, gateway.controlUi.allowedOrigins);
     if (cors) reply.headers(cors);
@@ -104,16 +101,16 @@ export async function createServer(
     if (context.lifecycle.refusing)
       throw new GatewayError("draining", "The gateway is stopping: send the request again.", { retryAfter: "1" });
     const { entrance } = context;
-    const counted = entrance.count(request.address);
+    const counted = entrance.count(visit.address);
     if (counted) await counted;
-    const caller = entrance.identify(request.headers, request.ip, request.address);
-    request.caller = caller;
+    const caller = entrance.identify(request.headers, request.ip, visit.address);
+    visit.caller = caller;
     requireScope(caller, scope);
   });
   server.setErrorHandler((error, request, reply) => {
     const failure = fromFastify(error);
-    request.accessFields.error_code = failure.code;
-    if (failure.code === "internal") context.log.error("request_failed", describe(failure), { request_id: request.id });
+    request.visit.errorCode = failure.code;
+    if (failure.code === "internal") context.log.error("request_failed", describe(failure), { request_id: request.visit.id });
     if (failure.status === 401 || failure.status === 403) context.metrics.connectionsFailed.add(1, failure.code);
     return reply
       .code(failure.status)

@@ -1,88 +1,172 @@
 // One request of a client as log, metrics and traces know it: counted and told once, however it ends.
 import { randomUUID } from "node:crypto";
-import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
 import { stackOf } from "../config/rules.ts";
-import type { TraceContext } from "../observability/trace-context.ts";
+import type { GatewayError } from "../errors.ts";
+import type { BoundCounter, BoundHistogram } from "../observability/registry.ts";
+import { readTrace, type TraceContext } from "../observability/trace-context.ts";
+import type { UnderWay } from "../process/lifecycle.ts";
+import type { ClientAnswer } from "./answer.ts";
 import type { Caller } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
+import type { Relay } from "./relay.ts";
 
-export interface AccessFields {
-  provider?: string;
-  model?: string;
-  stream?: boolean;
-  tries?: number;
-  cache?: string;
-  llm_tokens?: number;
-  ttft_ms?: number;
-  error_code?: string;
-}
-
-export interface Visit {
+export class Visit implements UnderWay {
+  place = -1;
   readonly id: string;
   readonly method: string;
+  /** As the routes spell it, for figures. */
+  readonly route: string;
   readonly headers: IncomingHttpHeaders;
-  /** Who calls; null on routes that ask nobody. */
-  readonly caller: Caller | null;
   /** The client's, also behind trusted proxies. */
   readonly address: string;
   readonly trace: TraceContext;
-  /** Extra fields of this request's line in the access log. */
-  readonly accessFields: AccessFields;
-}
+  readonly answer: ClientAnswer;
+  /** Milliseconds of performance.now(). */
+  readonly begun: number = performance.now();
+  /** Who calls; null on routes that ask nobody. */
+  caller: Caller | null = null;
+  /** Of a model call. */
+  relay: Relay | undefined = undefined;
+  // What the access log says of it.
+  provider: string | undefined = undefined;
+  model: string | undefined = undefined;
+  stream: boolean | undefined = undefined;
+  tries: number | undefined = undefined;
+  cache: string | undefined = undefined;
+  tokens: number | undefined = undefined;
+  firstTokenMs: number | undefined = undefined;
+  errorCode: string | undefined = undefined;
+  readonly #context: GatewayContext;
+  /** Also heard of its end. */
+  readonly #leave: (() => void) | undefined;
 
-export function requestId(headers: IncomingHttpHeaders): string {
-  const given = headers["x-request-id"];
-  return typeof given === "string" && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID();
+  /** From here on it is under way; it leaves with its answer. */
+  constructor(
+    context: GatewayContext,
+    method: string,
+    route: string,
+    headers: IncomingHttpHeaders,
+    socketAddress: string,
+    answer: ClientAnswer,
+    leave?: () => void,
+  ) {
+    this.#context = context;
+    this.#leave = leave;
+    this.id = requestId(headers);
+    this.method = method;
+    this.route = route;
+    this.headers = headers;
+    this.address = context.entrance.addressOf(headers, socketAddress);
+    this.trace = readTrace(headers, context.tracing?.sampleRatio ?? 0);
+    this.answer = answer;
+    context.lifecycle.enter(this);
+    answer.onClose = () => this.#close();
+  }
+
+  get socket(): Socket | undefined {
+    return this.answer.socket;
+  }
+
+  closeAfter(): void {
+    this.answer.closeAfter();
+  }
+
+  cut(error: GatewayError): void {
+    this.relay?.cut(error);
+  }
+
+  /** On `close` also streams that were taken over have ended. */
+  #close(): void {
+    const { answer, route } = this;
+    const context = this.#context;
+    this.relay?.closed();
+    this.#leave?.();
+    context.lifecycle.leave(this);
+    const durationMs = performance.now() - this.begun;
+    const cut = !answer.finished;
+    const status = cut && (!answer.begun || this.errorCode === undefined) ? 499 : answer.status;
+    const errorType = cut && status === 499 ? "client_gone" : this.errorCode;
+    const figures = figuresOf(context, route);
+    figures.answered(status).add(1);
+    figures.duration.observe(durationMs / 1000);
+    const tokenId = this.caller?.id;
+    context.tracing?.request({
+      trace: this.trace,
+      requestId: this.id,
+      method: this.method,
+      route,
+      status,
+      durationMs,
+      tokenId,
+      errorType,
+    });
+    if (!stackOf(context.runtime().config).logging.accessLog) return;
+    const message = `${this.method} ${route} ${status}`;
+    context.log.of("http")[quiet.has(route) ? "debug" : "info"]("request", message, {
+      request_id: this.id,
+      method: this.method,
+      route,
+      status,
+      duration_ms: Math.round(durationMs * 10) / 10,
+      remote: this.address,
+      token_id: tokenId,
+      trace_id: this.trace.traceId,
+      provider: this.provider,
+      model: this.model,
+      stream: this.stream,
+      tries: this.tries,
+      cache: this.cache,
+      ttft_ms: this.firstTokenMs,
+      llm_tokens: this.tokens,
+      error_code: errorType,
+    });
+  }
 }
 
 const quiet = new Set(["/healthz", "/readyz", "/metrics", "/startupz"]);
 
-/** On `close` also streams that were taken over have ended. */
-export function observe(context: GatewayContext, visit: Visit, route: string, response: ServerResponse): void {
-  const begun = performance.now();
-  context.lifecycle.enter(response);
-  let isOver = false;
-  // Not `once`, whose wrappers each request would pay for.
-  response.on("close", () => {
-    if (isOver) return;
-    isOver = true;
-    context.lifecycle.leave(response);
-    const durationMs = performance.now() - begun;
-    const { accessFields } = visit;
-    const cut = !response.writableFinished;
-    const status = cut && (!response.headersSent || accessFields.error_code === undefined) ? 499 : response.statusCode;
-    const gone = cut && status === 499;
-    context.metrics.httpRequests.add(1, route, String(status));
-    context.metrics.httpDuration.observe(durationMs / 1000, route);
-    context.tracing?.request({
-      trace: visit.trace,
-      requestId: visit.id,
-      method: visit.method,
-      route,
-      status,
-      durationMs,
-      tokenId: visit.caller?.id,
-      errorType: gone ? "client_gone" : accessFields.error_code,
-    });
-    if (!stackOf(context.runtime().config).logging.accessLog) return;
-    const message = `${visit.method} ${route} ${status}`;
-    context.log.of("http")[quiet.has(route) ? "debug" : "info"]("request", message, {
-      request_id: visit.id,
-      method: visit.method,
-      route,
-      status,
-      duration_ms: Math.round(durationMs * 10) / 10,
-      remote: visit.address,
-      token_id: visit.caller?.id,
-      trace_id: visit.trace.traceId,
-      provider: accessFields.provider,
-      model: accessFields.model,
-      stream: accessFields.stream,
-      tries: accessFields.tries,
-      cache: accessFields.cache,
-      ttft_ms: accessFields.ttft_ms,
-      llm_tokens: accessFields.llm_tokens,
-      error_code: gone ? "client_gone" : accessFields.error_code,
-    });
-  });
+class RouteFigures {
+  readonly duration: BoundHistogram;
+  readonly #answered = new Map<number, BoundCounter>();
+  readonly #context: GatewayContext;
+  readonly #route: string;
+
+  constructor(context: GatewayContext, route: string) {
+    this.#context = context;
+    this.#route = route;
+    this.duration = context.metrics.httpDuration.at(route);
+  }
+
+  answered(status: number): BoundCounter {
+    const known = this.#answered.get(status);
+    if (known) return known;
+    const made = this.#context.metrics.httpRequests.at(this.#route, String(status));
+    this.#answered.set(status, made);
+    return made;
+  }
+}
+
+/** Routes are those of the program, so there are not many. */
+const known = new WeakMap<GatewayContext, Map<string, RouteFigures>>();
+
+function figuresOf(context: GatewayContext, route: string): RouteFigures {
+  let routes = known.get(context);
+  if (!routes) {
+    routes = new Map();
+    known.set(context, routes);
+  }
+  const found = routes.get(route);
+  if (found) return found;
+  const made = new RouteFigures(context, route);
+  routes.set(route, made);
+  return made;
+}
+
+const givenId = /^[\w.:-]{1,64}$/;
+
+function requestId(headers: IncomingHttpHeaders): string {
+  const given = headers["x-request-id"];
+  return typeof given === "string" && givenId.test(given) ? given : randomUUID();
 }

@@ -111,7 +111,7 @@ export function callWithFailover(options: Options, sink: RestartableSink): CallH
         (record) => {
           recorded = true;
           place.leave(record);
-          work.onRecord(route, record);
+          work.recorder.onRecord(route, record);
         },
       );
     } catch (error) {

@@ -1,7 +1,7 @@
 // The layer that tells the tracing of each upstream that was asked; composed only where tracing is on.
 import type { Tracing } from "../observability/trace.ts";
 import type { ClientApi } from "./provider.ts";
-import type { ModelWork, Serve } from "./work.ts";
+import type { Serve } from "./work.ts";
 
 /** Of a provider's settings. */
 type AddressOf = (providerId: string) => URL | undefined;
@@ -21,10 +21,10 @@ export function createTraced(tracing: Tracing, addressOf: AddressOf, next: Serve
   return (work, sink) => {
     if (!work.trace.sampled) return next(work, sink);
     let beginning = "";
-    const watched: ModelWork = {
-      ...work,
+    const before = work.recorder;
+    work.recorder = {
       onRecord(route, record) {
-        work.onRecord(route, record);
+        before.onRecord(route, record);
         if (record.traceparent === undefined) return;
         const isAnswer = record.outcome === "ok";
         tracing.call({
@@ -47,7 +47,7 @@ export function createTraced(tracing: Tracing, addressOf: AddressOf, next: Serve
         });
       },
     };
-    return next(watched, {
+    return next(work, {
       head: (type, length) => sink.head(type, length),
       data(chunk) {
         if (beginning === "") beginning = chunk.toString("latin1", 0, headBytes);

@@ -1,7 +1,8 @@
 // The layer that puts every call at an upstream into the books: also those of failovers, hedges and clients that left.
 import type { UsageRecord } from "../store/store.ts";
-import type { Usage } from "./usage.ts";
-import type { Serve } from "./work.ts";
+import type { CallRecord } from "./call.ts";
+import type { Route } from "./router.ts";
+import type { ModelWork, Recorder, Serve } from "./work.ts";
 
 interface Books {
   record(record: Omit<UsageRecord, "id">): void;
@@ -9,48 +10,48 @@ interface Books {
 
 export function createUsageLayer(books: Books, next: Serve, now: () => number = Date.now): Serve {
   return (work, sink) => {
-    const { usage: settings } = work.runtime.stack;
-    if (!settings.enabled) return next(work, sink);
-    return next(
-      {
-        ...work,
-        onRecord(route, record) {
-          work.onRecord(route, record);
-          const { usage } = record;
-          books.record({
-            time: now(),
-            token: work.callerId,
-            provider: route.provider.id,
-            model: route.model,
-            api: work.api,
-            ...(record.cached ? notBought(usage) : tokensOf(usage)),
-            cost: record.cost,
-            currency: settings.currency,
-            durationMs: Math.round(record.durationMs * 10) / 10,
-            outcome: record.cached && record.outcome === "ok" ? "cached" : record.outcome,
-            estimated: record.estimated ?? false,
-            requestId: work.requestId,
-          });
-        },
-      },
-      sink,
-    );
+    if (work.runtime.stack.usage.enabled) work.recorder = new Bookkeeper(books, work, now);
+    return next(work, sink);
   };
 }
 
-type Tokens = Pick<UsageRecord, "input" | "output" | "cached" | "stored">;
+class Bookkeeper implements Recorder {
+  readonly #books: Books;
+  readonly #work: ModelWork;
+  readonly #before: Recorder;
+  readonly #now: () => number;
 
-const tokensOf = (usage: Usage | undefined): Tokens => ({
-  input: usage?.input ?? 0,
-  output: usage?.output ?? 0,
-  cached: usage?.cachedInput ?? 0,
-  stored: usage?.cacheWrite ?? 0,
-});
+  constructor(books: Books, work: ModelWork, now: () => number) {
+    this.#books = books;
+    this.#work = work;
+    this.#before = work.recorder;
+    this.#now = now;
+  }
 
-/** An answer that was kept, or is shared: no upstream counted these tokens again. */
-const notBought = (usage: Usage | undefined): Tokens => ({
-  input: 0,
-  output: 0,
-  cached: (usage?.input ?? 0) + (usage?.output ?? 0),
-  stored: 0,
-});
+  onRecord(route: Route, record: CallRecord): void {
+    this.#before.onRecord(route, record);
+    const { callerId, api, requestId, runtime } = this.#work;
+    const { usage, cost, outcome, estimated = false } = record;
+    const isKept = record.cached === true;
+    const input = usage?.input ?? 0;
+    const output = usage?.output ?? 0;
+    this.#books.record({
+      time: this.#now(),
+      token: callerId,
+      provider: route.provider.id,
+      model: route.model,
+      api,
+      // Of an answer that was kept, or is shared, no upstream counted the tokens again.
+      input: isKept ? 0 : input,
+      output: isKept ? 0 : output,
+      cached: isKept ? input + output : (usage?.cachedInput ?? 0),
+      stored: isKept ? 0 : (usage?.cacheWrite ?? 0),
+      cost,
+      currency: runtime.stack.usage.currency,
+      durationMs: Math.round(record.durationMs * 10) / 10,
+      outcome: isKept && outcome === "ok" ? "cached" : outcome,
+      estimated,
+      requestId,
+    });
+  }
+}

@@ -18,12 +18,18 @@ export interface ModelsRuntime {
   readonly balancer: Balancer;
 }
 
+/** Hears of each upstream that was asked. */
+export interface Recorder {
+  /** One for each upstream that was asked, however its call ended. */
+  onRecord(route: Route, record: CallRecord): void;
+}
+
 export interface ModelWork {
   readonly requestId: string;
   readonly trace: TraceContext;
   readonly api: ClientApi;
-  /** As the client sent it. */
-  readonly body: Buffer;
+  /** As the client sent it; a layer may put another one in its place. */
+  body: Buffer;
   readonly stream: boolean;
   /** The model that the client named. */
   readonly asked: string | undefined;
@@ -40,8 +46,8 @@ export interface ModelWork {
   readonly answerHeaders: Record<string, string>;
   /** Before the first bytes of the answer, and before a failure is told: who it is from. */
   onRoute(route: Route, tries: number, error?: GatewayError): void;
-  /** One for each upstream that was asked, however its call ended. */
-  onRecord(route: Route, record: CallRecord): void;
+  /** A layer that wants to hear of them puts itself in its place, and tells the one before. */
+  recorder: Recorder;
 }
 
 /**

@@ -42,8 +42,7 @@ export async function drainServer(
   { delayMs, timeoutMs, handOver }: DrainOptions,
 ): Promise<number> {
   lifecycle.draining();
-  // An answer whose head is not on its way yet is the connection's last one, and says so.
-  for (const response of lifecycle.underWay().keys()) if (!response.headersSent) response.shouldKeepAlive = false;
+  for (const request of lifecycle.underWay()) request.closeAfter();
   if (!handOver) {
     await pause(delayMs);
     lifecycle.refuse();
@@ -54,7 +53,7 @@ export async function drainServer(
   const isSilent = watchSilence(connections);
   for (;;) {
     if (handOver) {
-      const busy = new Set<Socket | null>([...lifecycle.underWay().keys()].map(({ socket }) => socket));
+      const busy = new Set(lifecycle.underWay().map(({ socket }) => socket));
       for (const socket of connections) if (isSilent(socket, busy.has(socket))) socket.destroy();
     } else server.closeIdleConnections();
     if (lifecycle.active === 0 && (!handOver || connections.size === 0)) break;
@@ -69,8 +68,8 @@ export async function drainServer(
 
 /** A stream ends in an error event and a broken connection, never as if it were complete. */
 async function cutAll(lifecycle: Lifecycle): Promise<void> {
-  for (const work of [...lifecycle.underWay().values()])
-    work?.cut(new GatewayError("draining", "The gateway stopped before the answer was complete.", { retryAfter: "1" }));
+  for (const request of lifecycle.underWay())
+    request.cut(new GatewayError("draining", "The gateway stopped before the answer was complete.", { retryAfter: "1" }));
   const until = performance.now() + cutMs;
   while (lifecycle.active > 0 && performance.now() < until) await pause(lookMs);
 }

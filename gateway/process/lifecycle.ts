@@ -1,9 +1,16 @@
 // Where the process is in its life, and which requests are under way: for readiness and for the drain.
-import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { GatewayError } from "../errors.ts";
 
-/** Something under way that can be ended with an error that its client sees. */
-export interface Cuttable {
+/** A request under way. */
+export interface UnderWay {
+  /** The number of its place, kept by the lifecycle; -1 where it has none. */
+  place: number;
+  /** Of its connection, as long as it is the answer's. */
+  readonly socket: Socket | undefined;
+  /** An answer whose head is not on its way yet is the connection's last one, and says so. */
+  closeAfter(): void;
+  /** Ends the work for it with an error that the client sees; nothing where there is no work that could be cut. */
   cut(error: GatewayError): void;
 }
 
@@ -13,25 +20,15 @@ export interface Lifecycle {
   readonly refusing: boolean;
   readonly active: number;
   started(): void;
-  enter(response: ServerResponse): void;
-  leave(response: ServerResponse): void;
-  /** What ends the answer of a request that entered. */
-  attach(response: ServerResponse, work: Cuttable): void;
+  enter(request: UnderWay): void;
+  leave(request: UnderWay): void;
   /** The requests under way. */
-  underWay(): ReadonlyMap<ServerResponse, Cuttable | undefined>;
+  underWay(): readonly UnderWay[];
   /** Called once, at the drain's beginning: what belongs to this process alone is given up here. */
   onDrain(handler: () => void): void;
   draining(): void;
   refuse(): void;
 }
-
-interface UnderWay {
-  readonly response: ServerResponse;
-  work: Cuttable | undefined;
-}
-
-/** Where an answer has its place; a property of its own, since looking it up in a table has the same cost as keeping it there. */
-const placeKey = Symbol("place");
 
 export function createLifecycle(): Lifecycle {
   let phase: Lifecycle["phase"] = "starting";
@@ -43,12 +40,6 @@ export function createLifecycle(): Lifecycle {
   const places: (UnderWay | undefined)[] = [];
   const free: number[] = [];
   const whenDraining: (() => void)[] = [];
-
-  /** Undefined: it has left, or never entered. */
-  function placeOf(response: ServerResponse): number | undefined {
-    const at: unknown = Reflect.get(response, placeKey);
-    return typeof at === "number" && places[at]?.response === response ? at : undefined;
-  }
 
   return {
     get phase() {
@@ -63,22 +54,19 @@ export function createLifecycle(): Lifecycle {
     started() {
       if (phase === "starting") phase = "ready";
     },
-    enter(response) {
+    enter(request) {
       const at = free.pop() ?? places.length;
-      places[at] = { response, work: undefined };
-      Reflect.set(response, placeKey, at);
+      places[at] = request;
+      request.place = at;
     },
-    leave(response) {
-      const at = placeOf(response);
-      if (at === undefined) return;
-      places[at] = undefined;
-      free.push(at);
+    leave(request) {
+      const { place } = request;
+      if (places[place] !== request) return;
+      places[place] = undefined;
+      request.place = -1;
+      free.push(place);
     },
-    attach(response, work) {
-      const one = places[placeOf(response) ?? -1];
-      if (one) one.work = work;
-    },
-    underWay: () => new Map(places.flatMap((one) => (one ? [[one.response, one.work]] : []))),
+    underWay: () => places.filter((one) => one !== undefined),
     onDrain(handler) {
       if (phase === "draining") handler();
       else whenDraining.push(handler);

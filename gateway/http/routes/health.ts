@@ -74,7 +74,7 @@ function degraded(context: GatewayContext): string[] {
 /** Readiness answers everybody; detail is for those who show a token. */
 function mayRead(request: FastifyRequest, context: GatewayContext): boolean {
   try {
-    const { scopes } = context.entrance.identify(request.headers, request.ip, request.address);
+    const { scopes } = context.entrance.identify(request.headers, request.ip, request.visit.address);
     return scopes.has("operator.read") || scopes.has("operator.admin");
   } catch {
     return false;

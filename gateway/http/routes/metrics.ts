@@ -14,7 +14,7 @@ export function registerMetrics(server: FastifyInstance, context: GatewayContext
       const { metrics } = stackOf(context.runtime().config);
       if (!metrics.enabled) throw new GatewayError("endpoint_disabled", "Metrics are turned off (metrics.enabled).");
       if (surface === "all" && !metrics.public)
-        requireScope(context.entrance.identify(request.headers, request.ip, request.address), "operator.read");
+        requireScope(context.entrance.identify(request.headers, request.ip, request.visit.address), "operator.read");
       const figures = await context.figures();
       reply.hijack();
       for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value);

@@ -20,14 +20,14 @@ export function registerModels(server: FastifyInstance, context: GatewayContext)
 
   server.get("/v1/models", options, async (request) => {
     const { stack, router } = context.runtime();
-    return { object: "list", data: visibleModels(stack, router, request.caller?.id).map(shape) };
+    return { object: "list", data: visibleModels(stack, router, request.visit.caller?.id).map(shape) };
   });
   // Ids contain slashes.
   server.get<{ Params: { "*": string } }>("/v1/models/*", options, async (request) => {
     const name = request.params["*"];
     const { stack, router } = context.runtime();
     const model = router.find(name);
-    if (model && isVisible(stack, router, request.caller?.id, model)) return shape(model);
+    if (model && isVisible(stack, router, request.visit.caller?.id, model)) return shape(model);
     throw new GatewayError("model_not_found", `The model ${JSON.stringify(name.slice(0, 200))} does not exist here.`, {
       param: "model",
     });

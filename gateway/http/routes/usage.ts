@@ -10,7 +10,7 @@ const monthMs = 30 * 86_400_000;
 
 export function registerUsage(server: FastifyInstance, context: GatewayContext): void {
   server.get("/api/usage", { config: { scope: "operator.read" } }, async (request) => {
-    const caller = request.caller;
+    const caller = request.visit.caller;
     const all = caller?.scopes.has("operator.admin") ?? false;
     const asked = readNames(request.query);
     const { token } = asked;

@@ -107,7 +107,7 @@ export function createFlight(first: ModelWork, firstSink: RestartableSink, optio
 
   function tellBooks({ work, begunMs, firstByteMs }: Member, outcome: CallRecord["outcome"]): void {
     const bought = outcome === "ok" ? record : undefined;
-    work.onRecord(routed?.[0] ?? work.route, {
+    work.recorder.onRecord(routed?.[0] ?? work.route, {
       outcome,
       durationMs: performance.now() - begunMs,
       firstByteMs: firstByteMs === undefined ? undefined : firstByteMs - begunMs,
@@ -232,9 +232,11 @@ export function createFlight(first: ModelWork, firstSink: RestartableSink, optio
     onRoute(...told) {
       routed = [told[0], told[1], told[2]];
     },
-    onRecord(route, told) {
-      if (told.outcome === "ok") record = told;
-      (payer()?.work ?? first).onRecord(route, told);
+    recorder: {
+      onRecord(route, told) {
+        if (told.outcome === "ok") record = told;
+        (payer()?.work ?? first).recorder.onRecord(route, told);
+      },
     },
   };
   const [, handle] = admit(first, firstSink);

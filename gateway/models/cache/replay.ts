@@ -1,5 +1,5 @@
 // Gives a kept answer to a request as if an upstream had just said it, and looks for it where that takes time.
-import { type ErrorCode, errorTable, GatewayError } from "../../errors.ts";
+import { type ErrorCode, errorTable, GatewayError, toGatewayError } from "../../errors.ts";
 import type { RestartableSink } from "../failover.ts";
 import type { CallHandle } from "../provider.ts";
 import type { ModelWork, Serve } from "../work.ts";
@@ -28,7 +28,7 @@ export function replay(
         ...(body.length > 0 ? { body } : {}),
       });
       work.onRoute(route, 0, error);
-      work.onRecord(route, { outcome: code, durationMs: 0, firstByteMs: undefined, usage: undefined, cached: true });
+      work.recorder.onRecord(route, { outcome: code, durationMs: 0, firstByteMs: undefined, usage: undefined, cached: true });
       sink.fail(error);
       return;
     }
@@ -39,7 +39,7 @@ export function replay(
     sink.data(body);
     const durationMs = performance.now() - begun;
     const { usage, estimated = false } = answer;
-    work.onRecord(route, { outcome: "ok", durationMs, firstByteMs, usage, estimated, cost: 0, cached: true });
+    work.recorder.onRecord(route, { outcome: "ok", durationMs, firstByteMs, usage, estimated, cost: 0, cached: true });
     if (!gone) sink.end();
   });
   return {
@@ -62,8 +62,7 @@ export function afterLookup(
   return (work, sink) => {
     let gone = false;
     let call: CallHandle | undefined;
-    const fail = (error: unknown): void =>
-      sink.fail(error instanceof GatewayError ? error : new GatewayError("internal", "The call failed.", { cause: error }));
+    const fail = (error: unknown): void => sink.fail(toGatewayError(error));
     const goOn = (answer: Answer | undefined): void => {
       if (gone) return;
       try {

@@ -2,7 +2,7 @@
 import { lookup } from "node:dns";
 import { isIP } from "node:net";
 import type { RemoteContent } from "../../config/remote-content.ts";
-import { GatewayError } from "../../errors.ts";
+import { GatewayError, toGatewayError } from "../../errors.ts";
 import { hostRefusal, type Resolve, refusal } from "../destination.ts";
 import type { CallHandle } from "../provider.ts";
 import { parseJson } from "../translate/json.ts";
@@ -29,7 +29,10 @@ export function createLinked(next: Serve, resolve?: Resolve): Serve {
         : { body: lookedUp(links, settings, resolve).then(() => work.body), drop() {} };
     return later(
       ready,
-      (body) => next(body === work.body ? work : { ...work, body }, sink),
+      (body) => {
+        work.body = body;
+        return next(work, sink);
+      },
       (error) => sink.fail(error),
     );
   };
@@ -89,11 +92,7 @@ function later(pending: Pending, begin: (body: Buffer) => CallHandle, fail: (err
     .catch((error: unknown) => {
       pending.drop();
       if (left) return;
-      fail(
-        error instanceof GatewayError
-          ? error
-          : new GatewayError("internal", "The gateway failed at this request.", { cause: error }),
-      );
+      fail(toGatewayError(error));
     });
   return {
     resume: () => handle?.resume(),

@@ -87,10 +87,11 @@ describe("headers", () => {
       "6m1s",
     ]));
 
+  const perMinute = { kind: "window", limit: 60, windowMs: 60_000 } as const;
   const policy: Policy = {
     tokenId: "ci",
     allRequests: undefined,
-    requests: { key: "r", rule: { kind: "window", limit: 60, windowMs: 60_000 } },
+    requests: { key: "r", rule: perMinute, one: { key: "r", rule: perMinute, reason: "requests", amount: 1, least: 1 } },
     tokens: { key: "t", rule: { kind: "window", limit: 1000, windowMs: 60_000 } },
     concurrent: undefined,
     budget: undefined,

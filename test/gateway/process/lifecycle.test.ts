@@ -1,15 +1,13 @@
 // Requests under way: each has a place until it leaves, and places are used again.
 import assert from "node:assert/strict";
-import { IncomingMessage, ServerResponse } from "node:http";
-import { Socket } from "node:net";
 import { test } from "node:test";
-import { createLifecycle } from "../../../gateway/process/lifecycle.ts";
+import { createLifecycle, type UnderWay } from "../../../gateway/process/lifecycle.ts";
 
-const answer = (): ServerResponse => new ServerResponse(new IncomingMessage(new Socket()));
+const request = (): UnderWay => ({ place: -1, socket: undefined, closeAfter() {}, cut() {} });
 
 test("what entered is under way until it leaves, in whatever order", () => {
   const lifecycle = createLifecycle();
-  const [first, second, third] = [answer(), answer(), answer()];
+  const [first, second, third] = [request(), request(), request()];
   lifecycle.enter(first);
   lifecycle.enter(second);
   assert.equal(lifecycle.active, 2);
@@ -17,26 +15,20 @@ test("what entered is under way until it leaves, in whatever order", () => {
   lifecycle.leave(first);
   lifecycle.enter(third);
   assert.equal(lifecycle.active, 2);
-  assert.deepEqual(new Set(lifecycle.underWay().keys()), new Set([second, third]));
+  assert.deepEqual(new Set(lifecycle.underWay()), new Set([second, third]));
   lifecycle.leave(second);
   lifecycle.leave(third);
   assert.equal(lifecycle.active, 0);
-  assert.equal(lifecycle.underWay().size, 0);
+  assert.deepEqual(lifecycle.underWay(), []);
 });
 
-test("work is attached to what is under way, and to nothing that has left or never came", () => {
+test("who has left, or never came, takes nobody else's place away", () => {
   const lifecycle = createLifecycle();
-  const work = { cut() {} };
-  const [gone, here, never] = [answer(), answer(), answer()];
+  const [gone, here, never] = [request(), request(), request()];
   lifecycle.enter(gone);
   lifecycle.leave(gone);
   lifecycle.enter(here);
-  // It has the place that the other one had.
-  lifecycle.attach(gone, { cut: () => assert.fail("not under way") });
-  lifecycle.attach(never, { cut: () => assert.fail("not under way") });
-  assert.equal(lifecycle.underWay().get(here), undefined);
-  lifecycle.attach(here, work);
-  assert.equal(lifecycle.underWay().get(here), work);
+  lifecycle.leave(gone);
   lifecycle.leave(never);
-  assert.equal(lifecycle.active, 1);
+  assert.deepEqual(lifecycle.underWay(), [here]);
 });
