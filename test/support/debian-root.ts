@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-const suite = "bookworm";
+export type Suite = "bookworm" | "trixie";
+
 const packages = [
   "systemd",
   "systemd-sysv",
@@ -20,10 +21,10 @@ const packages = [
 ];
 /** To be counted up when something below changes what is built. */
 const version = 1;
-const folder = join(homedir(), `.cache/openclaw-stack/debian-${suite}-${version}`);
 
 /** The folder that holds the root; nobody may write there. One to two minutes and 250 MB on the first call. */
-export async function debianRoot(): Promise<string> {
+export async function debianRoot(suite: Suite = "bookworm"): Promise<string> {
+  const folder = join(homedir(), `.cache/openclaw-stack/debian-${suite}-${version}`);
   const root = join(folder, "root");
   if (existsSync(join(folder, "complete"))) return root;
   const building = `${folder}.building-${process.pid}`;
@@ -54,10 +55,12 @@ export async function debianRoot(): Promise<string> {
 
 /** On Debian the packages come from where this machine's own come from; elsewhere debootstrap knows a place. */
 function mirror(): string[] {
-  if (!/^ID=debian$/m.test(readFileSync("/etc/os-release", "utf8"))) return [];
+  const system = readFileSync("/etc/os-release", "utf8");
+  if (!/^ID=debian$/m.test(system)) return [];
+  const own = /^VERSION_CODENAME=(.*)$/m.exec(system)?.[1];
   const format = ["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"];
   const lines = execFileSync("apt-get", format, { encoding: "utf8" }).split("\n");
-  const line = lines.find((line) => line.endsWith(` ${suite} main`));
+  const line = lines.find((line) => line.endsWith(` ${own} main`));
   return line ? [line.slice(0, line.indexOf(" "))] : [];
 }
 
