@@ -1,0 +1,222 @@
+// A plain request and its answer, as those who serve it see them; the bytes come from and go to its connection.
+import type { IncomingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
+import type { ClientAnswer } from "../answer.ts";
+import { type AnswerHeaders, type HeadEnds, headerLines, statusLine } from "./answer-head.ts";
+import type { RequestHead } from "./request-head.ts";
+
+export interface PlainRequest {
+  readonly url: string;
+  /** Of every header one value; names in lower case. */
+  readonly headers: IncomingHttpHeaders;
+  readonly remoteAddress: string;
+  readonly contentLength: number;
+  /** Once, when the whole body is there; never when the client leaves before. To be called at most once. */
+  readBody(done: (body: Buffer) => void): void;
+  readonly answer: ClientAnswer;
+}
+
+/** What the answer needs of its connection. */
+export interface Line {
+  readonly socket: Socket;
+  readonly remoteAddress: string;
+  /** The connection may serve another request after this one. */
+  readonly mayStay: boolean;
+  readonly headEnds: HeadEnds;
+  /** Somebody waits for the body. */
+  wanted(): void;
+  /** All of the answer was written. */
+  ended(exchange: Exchange, stays: boolean): void;
+  /** To be closed once what was written is handed over. */
+  breakOff(): void;
+}
+
+/** A larger body is not worth a copy. */
+const maxTextBytes = 16 * 1024;
+const lastChunk = "0\r\n\r\n";
+
+export class Exchange implements PlainRequest, ClientAnswer {
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly contentLength: number;
+  begun = false;
+  status = 0;
+  gone = false;
+  finished = false;
+  onClose: (() => void) | undefined = undefined;
+  onDrain: (() => void) | undefined = undefined;
+  readonly mayChunk = true;
+  readonly #line: Line;
+  /** No other request is served on this connection. */
+  #isLast: boolean;
+  #stays = false;
+  #ended = false;
+  /** Body bytes to be written; -1: they are chunked. */
+  #left = 0;
+  #body: Buffer | undefined = undefined;
+  #onBody: ((body: Buffer) => void) | undefined = undefined;
+
+  constructor(line: Line, head: RequestHead) {
+    this.#line = line;
+    this.url = head.url;
+    this.headers = head.headers;
+    this.contentLength = head.contentLength;
+    this.#isLast = head.close;
+  }
+
+  get answer(): this {
+    return this;
+  }
+  get socket(): Socket | undefined {
+    return this.finished || this.gone ? undefined : this.#line.socket;
+  }
+  get remoteAddress(): string {
+    return this.#line.remoteAddress;
+  }
+  get waitingBytes(): number {
+    return this.finished || this.gone ? 0 : this.#line.socket.writableLength;
+  }
+
+  readBody(done: (body: Buffer) => void): void {
+    const body = this.#body;
+    if (body !== undefined) {
+      this.#body = undefined;
+      done(body);
+      return;
+    }
+    this.#onBody = done;
+    this.#line.wanted();
+  }
+
+  get isBodyWanted(): boolean {
+    return this.#onBody !== undefined;
+  }
+
+  /** The connection has the whole body. */
+  takeBody(body: Buffer): void {
+    const done = this.#onBody;
+    if (done === undefined) {
+      this.#body = body;
+      return;
+    }
+    this.#onBody = undefined;
+    if (!this.gone) done(body);
+  }
+
+  send(status: number, headers: AnswerHeaders, body: Buffer): void {
+    if (this.gone) return;
+    const isBare = hasNoBody(status);
+    const bytes = isBare ? 0 : body.length;
+    const head = this.#head(status, headers, isBare ? "" : `content-length: ${bytes}\r\n`);
+    const { socket } = this.#line;
+    if (bytes === 0) socket.write(head, "latin1");
+    else if (bytes <= maxTextBytes) socket.write(head + body.toString("latin1"), "latin1");
+    else {
+      socket.cork();
+      socket.write(head, "latin1");
+      socket.write(body);
+      socket.uncork();
+    }
+    this.#end();
+  }
+
+  begin(status: number, headers: AnswerHeaders): void {
+    if (this.gone) return;
+    const length = headers["content-length"];
+    const isBare = hasNoBody(status);
+    const left = isBare ? 0 : length === undefined ? -1 : Number(length);
+    if (left !== -1 && !(Number.isSafeInteger(left) && left >= 0)) throw new TypeError("content-length is no number of bytes");
+    const framing = isBare ? "" : left === -1 ? "Transfer-Encoding: chunked\r\n" : `content-length: ${left}\r\n`;
+    const head = this.#head(status, headers, framing);
+    this.#left = left;
+    this.#line.socket.write(head, "latin1");
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.gone || this.#ended || !this.begun || bytes.length === 0) return true;
+    const { socket } = this.#line;
+    if (this.#left === -1) return socket.write(asChunk(bytes));
+    if (bytes.length > this.#left) {
+      // The rest would be read as the next answer.
+      this.breakOff();
+      return true;
+    }
+    this.#left -= bytes.length;
+    return socket.write(bytes);
+  }
+
+  end(): void {
+    if (this.gone || this.#ended || !this.begun) return;
+    if (this.#left > 0) {
+      this.breakOff();
+      return;
+    }
+    if (this.#left === -1) this.#line.socket.write(lastChunk, "latin1");
+    this.#end();
+  }
+
+  breakOff(): void {
+    if (this.gone || this.finished) return;
+    this.gone = true;
+    this.#line.breakOff();
+  }
+
+  destroy(): void {
+    if (this.gone || this.finished) return;
+    this.gone = true;
+    this.#line.socket.destroy();
+  }
+
+  closeAfter(): void {
+    this.#isLast = true;
+    this.#stays = false;
+  }
+
+  /** The connection can take more. */
+  drained(): void {
+    if (this.begun && !this.#ended && !this.gone) this.onDrain?.();
+  }
+
+  /** The connection is done with it: all is handed over, or nothing more will be. */
+  close(isWhole: boolean): void {
+    if (isWhole) this.finished = true;
+    else this.gone = true;
+    this.#body = undefined;
+    this.#onBody = undefined;
+    const { onClose } = this;
+    this.onClose = undefined;
+    this.onDrain = undefined;
+    onClose?.();
+  }
+
+  #head(status: number, headers: AnswerHeaders, framing: string): string {
+    if (this.begun) throw new Error("The answer has begun already.");
+    const lines = headerLines(headers);
+    this.begun = true;
+    this.status = status;
+    const line = this.#line;
+    this.#stays = !this.#isLast && line.mayStay && headers.connection !== "close";
+    return `${statusLine(status)}${lines}${framing}${this.#stays ? line.headEnds.keep : line.headEnds.close}`;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#line.ended(this, this.#stays);
+  }
+}
+
+const hasNoBody = (status: number): boolean => status === 204 || status === 304;
+
+/** RFC 9112 7.1. */
+function asChunk(bytes: Buffer): Buffer {
+  const size = bytes.length.toString(16);
+  const framed = Buffer.allocUnsafe(size.length + bytes.length + 4);
+  let at = 0;
+  for (; at < size.length; at += 1) framed[at] = size.charCodeAt(at);
+  framed[at] = 0x0d;
+  framed[at + 1] = 0x0a;
+  framed.set(bytes, at + 2);
+  framed[framed.length - 2] = 0x0d;
+  framed[framed.length - 1] = 0x0a;
+  return framed;
+}

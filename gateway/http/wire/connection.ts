@@ -1,0 +1,381 @@
+// One connection whose requests are plain so far: one is served at a time. The first that is not plain goes to node:http, and the
+// connection with it, as if nobody had looked at it.
+import type { Server as HttpServer } from "node:http";
+import type { Socket } from "node:net";
+import { Exchange, type Line, type PlainRequest } from "./answer.ts";
+import type { HeadEnds } from "./answer-head.ts";
+import { type HeadRules, incomplete, maxHeadBytes, readRequestHead } from "./request-head.ts";
+
+export interface WireOptions extends HeadRules {
+  /** Exact paths. */
+  readonly isPlainPath: (url: string) => boolean;
+  /** False: requests go to node:http, and answers to those that came before say that the connection is closed. */
+  readonly ready: () => boolean;
+  /** The head is there; the body may be on its way. */
+  readonly take: (request: PlainRequest) => void;
+  readonly maxBodyBytes: number;
+  /** 0: no limit; so for the others. */
+  readonly headersTimeoutMs: number;
+  /** Of the whole request. */
+  readonly requestTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+}
+
+/** What all connections of a server have in common. */
+export interface Front {
+  readonly server: HttpServer;
+  readonly options: WireOptions;
+  /** Milliseconds of performance.now(), as of the last sweep. */
+  readonly now: number;
+  readonly headEnds: HeadEnds;
+  readonly writesAtOnce: boolean;
+  /** Gives the socket to node:http. */
+  handOver(socket: Socket): void;
+  /** It is no longer this front's. */
+  onGone(connection: Connection): void;
+}
+
+/** Nothing has come yet. */
+const fresh = 0;
+const inHead = 1;
+const inBody = 2;
+/** The whole request is there. */
+const answering = 3;
+/** Between two requests. */
+const idle = 4;
+/** Nothing is read any more; what was written goes out, within a while. */
+const leaving = 5;
+/** The last answer goes out. */
+const closing = 6;
+const over = 7;
+
+/** Most heads, with a small body. */
+const firstLookBytes = 1024;
+/** Of later requests, and of a body that nobody has asked for. */
+const maxHeldBytes = 64 * 1024;
+/** A client that does not take the end of what was written, or does not close its side. */
+const maxLeavingMs = 30_000;
+/** A client whose next request is on its way just when the time is over should not see a reset: node:http has the same. */
+const keepAliveGraceMs = 1000;
+/** How old `now` may be. */
+export const sweepMs = 500;
+const nothing = Buffer.alloc(0);
+const ignore = (): void => undefined;
+
+export class Connection implements Line {
+  readonly socket: Socket;
+  readonly remoteAddress: string;
+  readonly #front: Front;
+  #state = fresh;
+  #since: number;
+  #exchange: Exchange | undefined = undefined;
+  /** What came and was not looked at, or is the beginning of a head. */
+  #held: Buffer | undefined = undefined;
+  /** Of the body. */
+  #missing = 0;
+  #body: Buffer | undefined = undefined;
+  #bodyBytes = 0;
+  #paused = false;
+  #stays = true;
+  readonly #onData = (bytes: Buffer): void => this.#receive(bytes);
+  readonly #onEnd = (): void => this.#leftBehind();
+  readonly #onError = (error: Error): void => this.#fail(error);
+  readonly #onClose = (): void => this.#closed();
+  readonly #onDrain = (): void => this.#exchange?.drained();
+  readonly #onFlushed = (error?: Error | null): void => {
+    if (!error) this.#settleSoon();
+  };
+
+  constructor(front: Front, socket: Socket) {
+    this.#front = front;
+    this.socket = socket;
+    this.remoteAddress = socket.remoteAddress ?? "";
+    this.#since = front.now;
+    socket.on("data", this.#onData);
+    socket.on("end", this.#onEnd);
+    socket.on("error", this.#onError);
+    socket.on("close", this.#onClose);
+    socket.on("drain", this.#onDrain);
+  }
+
+  get mayStay(): boolean {
+    const { options, server } = this.#front;
+    return server.listening && options.ready();
+  }
+  get headEnds(): HeadEnds {
+    return this.#front.headEnds;
+  }
+  /** Nothing has come since the last answer. */
+  get isIdle(): boolean {
+    return this.#state === idle;
+  }
+
+  #receive(bytes: Buffer): void {
+    if (this.#state >= leaving) return;
+    let rest: Buffer | undefined = bytes;
+    if (this.#missing > 0) rest = this.#takeBody(bytes);
+    if (rest === undefined) return;
+    this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
+    if (this.#exchange === undefined && this.#missing === 0) this.#next();
+    else if (this.#held.length > maxHeldBytes) this.#pause();
+  }
+
+  /** No request is under way: the next one may be. */
+  #next(): void {
+    const bytes = this.#held;
+    if (bytes === undefined) {
+      this.#state = idle;
+      this.#since = this.#front.now;
+      return;
+    }
+    const { options } = this.#front;
+    const size = bytes.length;
+    let head = readRequestHead(bytes.toString("latin1", 0, Math.min(size, firstLookBytes)), options);
+    if (head === incomplete && size > firstLookBytes)
+      head = readRequestHead(bytes.toString("latin1", 0, Math.min(size, maxHeadBytes)), options);
+    if (head === incomplete && size < maxHeadBytes) {
+      if (this.#state !== inHead) {
+        this.#state = inHead;
+        this.#since = this.#front.now;
+      }
+      return;
+    }
+    if (head === undefined || head === incomplete || !this.mayStay) {
+      this.#handOver(bytes);
+      return;
+    }
+    if (this.#state !== inHead) this.#since = this.#front.now;
+    const exchange = new Exchange(this, head);
+    this.#exchange = exchange;
+    const end = head.bytes + head.contentLength;
+    if (size >= end) {
+      this.#state = answering;
+      this.#held = size > end ? bytes.subarray(end) : undefined;
+      exchange.takeBody(bytes.subarray(head.bytes, end));
+    } else {
+      this.#state = inBody;
+      this.#held = undefined;
+      this.#missing = head.contentLength;
+      this.#bodyBytes = 0;
+      if (size > head.bytes) this.#takeBody(bytes.subarray(head.bytes));
+    }
+    options.take(exchange);
+  }
+
+  /** Gives what comes after the body. */
+  #takeBody(bytes: Buffer): Buffer | undefined {
+    const exchange = this.#exchange;
+    const part = bytes.length > this.#missing ? bytes.subarray(0, this.#missing) : bytes;
+    this.#missing -= part.length;
+    if (exchange !== undefined && !exchange.finished) this.#collect(exchange, part);
+    if (this.#missing === 0) {
+      const body = this.#body;
+      this.#body = undefined;
+      if (exchange === undefined) this.#state = idle;
+      else {
+        this.#state = answering;
+        if (body !== undefined) exchange.takeBody(body);
+      }
+    }
+    if (part.length === bytes.length) {
+      if (this.#missing === 0 && exchange === undefined) this.#next();
+      return undefined;
+    }
+    return bytes.subarray(part.length);
+  }
+
+  /** A length alone must not take memory: room is made as bytes come. */
+  #collect(exchange: Exchange, part: Buffer): void {
+    const all = exchange.contentLength;
+    if (part.length === all) {
+      this.#body = part;
+      return;
+    }
+    const have = this.#bodyBytes;
+    const wanted = have + part.length;
+    if (this.#body === undefined || wanted > this.#body.length) {
+      const room = Buffer.allocUnsafeSlow(Math.min(all, Math.max(2 * wanted, maxHeldBytes)));
+      this.#body?.copy(room, 0, 0, have);
+      this.#body = room;
+    }
+    part.copy(this.#body, have);
+    this.#bodyBytes = wanted;
+    if (wanted > maxHeldBytes && this.#missing > 0 && !exchange.isBodyWanted) this.#pause();
+  }
+
+  wanted(): void {
+    if (this.#missing > 0) this.#resume();
+  }
+
+  ended(exchange: Exchange, stays: boolean): void {
+    if (exchange !== this.#exchange) return;
+    this.#stays = stays;
+    // An empty write has its turn after all the others.
+    const { socket } = this;
+    // That the client is gone is told by `close`.
+    if (socket.destroyed || socket.errored) return;
+    if (this.#front.writesAtOnce && socket.writableLength === 0) this.#settleSoon();
+    else socket.write(nothing, this.#onFlushed);
+  }
+
+  #settleSoon(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined || exchange.gone) return;
+    exchange.finished = true;
+    process.nextTick(settle, this);
+  }
+
+  /** The answer under way is handed to the system. */
+  settle(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    this.#exchange = undefined;
+    this.#body = undefined;
+    exchange.close(true);
+    if (this.#state >= leaving) return;
+    if (!this.#stays) {
+      this.#leave();
+      this.#state = closing;
+      this.socket.destroySoon();
+      return;
+    }
+    // The rest of a body that nobody asked for is read over.
+    if (this.#missing === 0) this.#next();
+    if (this.#held === undefined || this.#held.length <= maxHeldBytes) this.#resume();
+  }
+
+  breakOff(): void {
+    const { socket } = this;
+    this.#leave();
+    if (socket.writableLength === 0) socket.destroy();
+    else socket.write(nothing, () => socket.destroy());
+  }
+
+  /** The client will send nothing more. What it has not got by now it does not get: node:http does the same. */
+  #leftBehind(): void {
+    const { server } = this.#front;
+    const { socket } = this;
+    const exchange = this.#exchange;
+    const state = this.#state;
+    if (state >= leaving) return;
+    this.#leave();
+    if (state === inHead || state === inBody) {
+      if (exchange?.begun) socket.destroy();
+      else if (!server.emit("clientError", cutShort(exchange), socket)) socket.destroy();
+    } else socket.end();
+    this.#abandon();
+  }
+
+  #fail(error: Error): void {
+    const { socket } = this;
+    if (this.#state >= leaving) return;
+    this.#leave();
+    if (!this.#front.server.emit("clientError", error, socket)) socket.destroy();
+    this.#abandon();
+  }
+
+  #closed(): void {
+    this.#state = over;
+    this.#abandon();
+    this.#detach();
+    this.socket.on("error", ignore);
+    this.#front.onGone(this);
+  }
+
+  /** The answer under way, if any, will not be whole. */
+  #abandon(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined || exchange.finished) return;
+    this.#exchange = undefined;
+    this.#body = undefined;
+    this.#held = undefined;
+    exchange.close(false);
+  }
+
+  #leave(): void {
+    this.#state = leaving;
+    this.#since = this.#front.now;
+    this.#missing = 0;
+    this.#held = undefined;
+    this.#resume();
+  }
+
+  #handOver(bytes: Buffer): void {
+    const { socket } = this;
+    this.#state = over;
+    this.#held = undefined;
+    this.#detach();
+    this.#front.onGone(this);
+    this.#front.handOver(socket);
+    // At once: what comes next goes to node's parser directly.
+    socket.emit("data", bytes);
+    this.#resume();
+  }
+
+  #detach(): void {
+    const { socket } = this;
+    socket.removeListener("data", this.#onData);
+    socket.removeListener("end", this.#onEnd);
+    socket.removeListener("error", this.#onError);
+    socket.removeListener("close", this.#onClose);
+    socket.removeListener("drain", this.#onDrain);
+  }
+
+  /** Called now and then. */
+  look(now: number): void {
+    const { headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs } = this.#front.options;
+    switch (this.#state) {
+      case fresh:
+      case inHead:
+        if (this.#isOver(now, headersTimeoutMs) || this.#isOver(now, requestTimeoutMs)) this.#timeOut();
+        return;
+      case inBody:
+        if (this.#isOver(now, requestTimeoutMs)) this.#timeOut();
+        return;
+      case idle:
+        if (keepAliveTimeoutMs > 0 && this.#isOver(now, keepAliveTimeoutMs + keepAliveGraceMs)) this.socket.destroy();
+        return;
+      case leaving:
+        if (this.#isOver(now, maxLeavingMs)) this.socket.destroy();
+    }
+  }
+
+  #isOver(now: number, limitMs: number): boolean {
+    return limitMs > 0 && now - this.#since >= limitMs + sweepMs;
+  }
+
+  #timeOut(): void {
+    const { socket } = this;
+    const exchange = this.#exchange;
+    this.#leave();
+    if (exchange?.begun) socket.destroy();
+    else if (!this.#front.server.emit("clientError", tooSlow(exchange), socket)) socket.destroy();
+    this.#abandon();
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+}
+
+const settle = (connection: Connection): void => connection.settle();
+
+const tooSlow = (exchange: Exchange | undefined): Error =>
+  broken("ERR_HTTP_REQUEST_TIMEOUT", "the request did not come in time", exchange);
+
+const cutShort = (exchange: Exchange | undefined): Error =>
+  broken("HPE_INVALID_EOF_STATE", "the request was cut short", exchange);
+
+/** As node:http tells it; `rawPacket` has the path, where it is known. */
+function broken(code: string, message: string, exchange: Exchange | undefined): Error {
+  const error = Object.assign(new Error(message), { code });
+  return exchange ? Object.assign(error, { rawPacket: Buffer.from(`POST ${exchange.url} HTTP/1.1`) }) : error;
+}
