@@ -190,6 +190,8 @@ export const proxySettings = z
         fault(["names", index], "gets no certificate by ACME: only public host names do; remove it, or use tls.mode files");
     if (proxy.server === "caddy" && tls.acme.challenge === "dns-01")
       fault(["tls", "acme", "challenge"], "dns-01 needs server nginx: the packaged caddy speaks to no DNS provider");
+    if (proxy.server === "caddy" && tls.acme.externalAccount)
+      fault(["tls", "acme", "externalAccount"], "needs server nginx: Caddy would have its key in its configuration, in clear");
     if (tls.acme.challenge === "http-01" && ports.http !== 80)
       fault(["ports", "http"], "must be 80: the ACME server asks there; or use tls.acme.challenge dns-01");
   });

@@ -1,4 +1,6 @@
 /** Pure: the site as Caddy (2.6 and newer) reads it. */
+import { answers, closedPaths, headerName } from "./answers.ts";
+import { indent } from "./indent.ts";
 import type { RenderedFiles, Site } from "./site.ts";
 
 export interface CaddyHost {
@@ -6,8 +8,187 @@ export interface CaddyHost {
   readonly path?: string;
   /** Where it takes orders, such as a reload: a socket that only its own user may use. */
   readonly adminSocket?: string;
+  /** A file for the access log; left out: its standard error, as for all else. */
+  readonly accessLogPath?: string;
 }
 
-export function renderCaddy(_site: Site, _host: CaddyHost = {}): RenderedFiles {
-  return {};
+/** @throws Error where the site lacks a gateway or a port */
+export function renderCaddy(site: Site, host: CaddyHost = {}): RenderedFiles {
+  const { path = "/etc/caddy/Caddyfile" } = host;
+  const secure = site.tls !== "none";
+  const lines = [
+    "# Written by the stack: the next up overwrites what is changed here.",
+    ...options(site, host),
+    ...snippets(site),
+    ...(secure ? redirect(site) : []),
+    ...main(site, host),
+    ...(site.names.length > 0 ? refusals(site) : []),
+    ...(site.alivePort ? alive(site.alivePort) : []),
+  ];
+  return { [path]: indent(lines, "\t") };
+}
+
+const block = (head: string, lines: readonly string[]): string[] => [`${head} {`, ...lines, "}"];
+
+function options(site: Site, { adminSocket = "/run/caddy/admin.sock" }: CaddyHost): string[] {
+  const { tls, listen, timeouts } = site;
+  const own = tls !== "none" && "directory" in tls ? tls : undefined;
+  return [
+    "{",
+    `admin unix/${adminSocket}`,
+    `http_port ${listen.http}`,
+    ...(listen.https === undefined ? [] : [`https_port ${listen.https}`]),
+    `auto_https ${own ? "disable_redirects" : "off"}`,
+    ...(own?.email ? [`email ${own.email}`] : []),
+    ...(own ? [`acme_ca ${own.directory}`] : []),
+    ...(own?.caFile ? [`acme_ca_root ${own.caFile}`] : []),
+    ...(site.ipv6 ? [] : ["default_bind 0.0.0.0"]),
+    "# Streams that run while the configuration changes end by themselves, or after this time; WebSockets end at once.",
+    `grace_period ${timeouts.reloadSeconds}s`,
+    // HTTP/3 would open a UDP port.
+    ...block("servers", [
+      `protocols ${site.http2 ? "h1 h2" : "h1"}`,
+      "max_header_size 64KB",
+      ...block("timeouts", [`read_header ${timeouts.headerSeconds}s`, `idle ${timeouts.keepAliveSeconds}s`]),
+    ]),
+    ...block("log", ["output stderr", ...logFormat()]),
+    "}",
+  ];
+}
+
+/** Neither headers nor what stands behind the ?: both may hold a secret. */
+function logFormat(): string[] {
+  return block("format filter", [
+    "wrap json",
+    ...block("fields", [
+      'request>uri regexp \\?.* ""',
+      "request>headers delete",
+      "request>tls delete",
+      "resp_headers delete",
+      "common_log delete",
+    ]),
+  ]);
+}
+
+function snippets(site: Site): string[] {
+  return [
+    ...block("(openclaw_headers)", [
+      ...block("header", [
+        "defer",
+        ...(site.hsts ? [`Strict-Transport-Security "${site.hsts}"`] : []),
+        "X-Frame-Options DENY",
+        "X-Content-Type-Options nosniff",
+        "Referrer-Policy no-referrer",
+        "-Server",
+      ]),
+    ]),
+    ...block("(openclaw_errors)", block("handle_errors", errorRoutes(site))),
+  ];
+}
+
+function errorRoutes({ maxBodyBytes }: Site): string[] {
+  const all = answers(maxBodyBytes);
+  const others = all.find(({ status }) => status === 500)?.body ?? "{}";
+  return [
+    "import openclaw_headers",
+    "header Content-Type application/json",
+    "header Cache-Control no-store",
+    ...all.flatMap(({ status, body, retryAfterSeconds }) => [
+      `@${status} expression {err.status_code} == ${status}`,
+      ...block(`handle @${status}`, [
+        ...(retryAfterSeconds ? [`header Retry-After ${retryAfterSeconds}`] : []),
+        `respond \`${body}\` ${status}`,
+      ]),
+    ]),
+    ...block("handle", [`respond \`${others}\` {err.status_code}`]),
+  ];
+}
+
+function redirect(site: Site): string[] {
+  const { https } = site.listen;
+  const shown = site.publicHttpsPort ?? https;
+  // 308 keeps the method: a POST stays one.
+  return block(addresses(site, "http"), [`redir https://{host}${shown === 443 ? "" : `:${shown}`}{uri} 308`]);
+}
+
+function main(site: Site, host: CaddyHost): string[] {
+  const { tls, allowMetricsFrom, accessLog, maxBodyBytes } = site;
+  const closed = closedPaths.flatMap((path) => [path, `${path}/*`]).join(" ");
+  const files = tls !== "none" && "certificate" in tls ? [`tls ${tls.certificate} ${tls.key}`] : [];
+  const length = "{http.request.header.Content-Length}";
+  return block(addresses(site, tls === "none" ? "http" : "https"), [
+    ...files,
+    ...(accessLog ? block("log", [...logOutput(host), ...logFormat()]) : []),
+    "import openclaw_headers",
+    "import openclaw_errors",
+    // Anything but WebSockets that leaves HTTP could smuggle requests past what is closed here.
+    ...block("@upgrade", ["header Upgrade *", "not header_regexp Upgrade (?i)^websocket$"]),
+    "request_header @upgrade -Upgrade",
+    ...block("@closed", [
+      `path ${closed}`,
+      ...(allowMetricsFrom.length > 0 ? [`not remote_ip ${allowMetricsFrom.join(" ")}`] : []),
+    ]),
+    "error @closed 403",
+    `@large expression \`${length}.matches("^[0-9]{1,18}$") && int(${length}) > ${maxBodyBytes}\``,
+    "error @large 413",
+    ...block("request_body", [`max_size ${maxBodyBytes}`]),
+    ...toGateways(site),
+  ]);
+}
+
+function logOutput({ accessLogPath }: CaddyHost): string[] {
+  return accessLogPath ? block(`output file ${accessLogPath}`, ["roll_size 50MiB", "roll_keep 5"]) : ["output stderr"];
+}
+
+function toGateways(site: Site): string[] {
+  const { upstreams, balance, timeouts, dropHeaders = [], gatewayKeepAliveMs, listen, tls } = site;
+  const taking = upstreams.filter(({ state }) => state === "up");
+  if (taking.length === 0) throw new Error("renderCaddy: there is no gateway");
+  const policies = { "least-connections": "least_conn", address: "ip_hash", cookie: "cookie GATEWAY_ID" };
+  const shown = tls === "none" ? listen.http : (site.publicHttpsPort ?? listen.https);
+  const hosts = taking.map(({ host, port }) => `${host.includes(":") ? `[${host}]` : host}:${port}`);
+  return block(`reverse_proxy ${hosts.join(" ")}`, [
+    `lb_policy ${policies[balance]}`,
+    "# A gateway that refuses the connection is passed over; a request that may have arrived is sent again only if it is a GET.",
+    "lb_try_duration 5s",
+    "lb_try_interval 100ms",
+    "max_fails 1",
+    "fail_duration 2s",
+    "health_uri /readyz",
+    "health_interval 1s",
+    "health_timeout 3s",
+    "health_status 200",
+    "flush_interval -1",
+    "header_up X-Real-IP {remote_host}",
+    `header_up X-Forwarded-Port ${shown}`,
+    "header_up -Forwarded",
+    ...dropHeaders.map((name) => `header_up -${headerName(name)}`),
+    ...block("transport http", [
+      `dial_timeout ${timeouts.connectSeconds}s`,
+      `response_header_timeout ${timeouts.idleSeconds}s`,
+      // Sooner than the gateway does it: a request on a connection that was just closed would be lost.
+      `keepalive ${Math.max(1, Math.floor(gatewayKeepAliveMs / 1000) - 15)}s`,
+      "keepalive_idle_conns_per_host 64",
+      "versions 1.1",
+      "compression off",
+    ]),
+  ]);
+}
+
+/** Other names are none of ours: the connection is closed without a word. */
+function refusals(site: Site): string[] {
+  const { http, https } = site.listen;
+  const ports = site.tls === "none" || https === undefined ? [`http://:${http}`] : [`http://:${http}`, `https://:${https}`];
+  return block(ports.join(", "), ["abort"]);
+}
+
+function alive(port: number): string[] {
+  return block(`http://127.0.0.1:${port}`, ["bind 127.0.0.1", "respond /alive alive 200", "respond 404"]);
+}
+
+function addresses({ names, listen }: Site, scheme: "http" | "https"): string {
+  const port = scheme === "http" ? listen.http : listen.https;
+  if (port === undefined) throw new Error("renderCaddy: a site with TLS needs a port for it");
+  if (names.length === 0) return `${scheme}://:${port}`;
+  return names.map((name) => `${scheme}://${name.includes(":") ? `[${name}]` : name}:${port}`).join(", ");
 }

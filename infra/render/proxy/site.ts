@@ -29,7 +29,6 @@ export interface OwnAcme {
   readonly directory: string;
   readonly email?: string;
   readonly caFile?: string;
-  readonly externalAccount?: { readonly kid: string; readonly hmacKeyFile: string };
 }
 
 export interface Site {
@@ -69,8 +68,6 @@ export interface SitePlace {
   readonly tlsFiles?: TlsFiles;
   /** For ACME with http-01 and certbot. */
   readonly acmeWebroot?: string;
-  /** For Caddy with an external account: the file that holds its key. */
-  readonly hmacKeyFile?: string;
   readonly listen?: Site["listen"];
   readonly publicHttpsPort?: number;
   readonly alivePort?: number;
@@ -109,13 +106,11 @@ export function siteOf(settings: ProxySettings, place: SitePlace): Site {
   };
 }
 
-function siteTls({ server, tls }: ProxySettings, { tlsFiles, hmacKeyFile }: SitePlace): Site["tls"] {
+function siteTls({ server, tls }: ProxySettings, { tlsFiles }: SitePlace): Site["tls"] {
   if (tls.mode === "none") return "none";
   if (tls.mode === "acme" && server === "caddy") {
-    const { directory, email, caFile, externalAccount } = tls.acme;
-    if (!externalAccount) return { directory, email, caFile };
-    if (!hmacKeyFile) throw new Error("siteOf: hmacKeyFile is missing");
-    return { directory, email, caFile, externalAccount: { kid: externalAccount.kid, hmacKeyFile } };
+    const { directory, email, caFile } = tls.acme;
+    return { directory, email, caFile };
   }
   if (!tlsFiles) throw new Error("siteOf: tlsFiles is missing");
   return tlsFiles;
