@@ -8,6 +8,7 @@ import { kept } from "./cache.ts";
 import { gatewayRelease } from "./identity.ts";
 import { licences } from "./licences.ts";
 import { productVersion } from "./packages.ts";
+import { lineMap } from "./source-maps.ts";
 
 export interface Bundle {
   /** Holds package.json, licences and gateway/ with main.js, supervisor-control.js, supervisor-main.js and health.js. */
@@ -18,32 +19,32 @@ export interface Bundle {
 
 /** Files that something starts as a process, by the name that they have in the bundle. */
 const entries = {
-  "gateway/main": "gateway/main.ts",
-  "gateway/supervisor-main": "gateway/process/supervisor-main.ts",
-  "gateway/supervisor-control": "gateway/process/supervisor-control.ts",
-  "gateway/health": "gateway/image/health.ts",
+  main: "gateway/main.ts",
+  "supervisor-main": "gateway/process/supervisor-main.ts",
+  "supervisor-control": "gateway/process/supervisor-control.ts",
+  health: "gateway/image/health.ts",
 };
+
+/** Packages of the older kind call `require` for what Node brings itself. One line, so that source maps hold. */
+const banner = 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);';
 
 const options: BuildOptions & { write: false; metafile: true } = {
   absWorkingDir: root,
   entryPoints: entries,
   outdir: "bundle",
-  chunkNames: "gateway/[name]-[hash]",
   bundle: true,
   // What is imported on demand stays in files of its own.
   splitting: true,
   format: "esm",
   platform: "node",
   target: "node24",
+  // Names of functions and classes stay as they are: they show in stack traces and logs.
   minifySyntax: true,
   minifyWhitespace: true,
-  // Names stay: they are in stack traces and error texts.
-  keepNames: false,
   legalComments: "none",
   sourcemap: "linked",
   sourcesContent: false,
-  // Packages of the older kind call it for what Node brings itself.
-  banner: { js: 'import{createRequire}from"node:module";const require=createRequire(import.meta.url);' },
+  banner: { js: banner },
   write: false,
   metafile: true,
   logLevel: "silent",
@@ -58,9 +59,13 @@ function writeBundle(directory: string): void {
   // Only where a bundle is to be made: loading it takes as long as all else of a program that makes none.
   const { buildSync }: typeof import("esbuild") = createRequire(import.meta.url)("esbuild");
   const { outputFiles, metafile } = buildSync(options);
+  const texts = new Map(outputFiles.map(({ path, text }) => [basename(path), text]));
   mkdirSync(join(directory, "gateway"));
-  for (const { path, text } of outputFiles) {
-    writeFileSync(join(directory, "gateway", basename(path)), path.endsWith(".js") ? withEntryNames(text) : text);
+  for (const [name, text] of texts) {
+    if (!name.endsWith(".js")) continue;
+    const map = lineMap(texts.get(`${name}.map`) ?? "", ourName);
+    if (map !== undefined) writeFileSync(join(directory, "gateway", `${name}.map`), map);
+    writeFileSync(join(directory, "gateway", name), finished(name, text, map !== undefined));
   }
   const description = { name: "openclaw-stack-gateway", version: productVersion(), type: "module", license: "Apache-2.0" };
   writeFileSync(join(directory, "package.json"), `${JSON.stringify(description, null, 2)}\n`);
@@ -68,7 +73,15 @@ function writeBundle(directory: string): void {
   copyFileSync(join(root, "LICENSE"), join(directory, "LICENSE"));
 }
 
-/** Where the gateway starts another of its files as a process, that has another ending here. */
-function withEntryNames(code: string): string {
-  return code.replace(/import\.meta\.dirname,"([\w-]+)\.ts"/g, 'import.meta.dirname,"$1.js"');
+/** `gateway/…`, below the bundle's folder; undefined for packages. */
+function ourName(source: string): string | undefined {
+  return source.startsWith("../gateway/") ? source : undefined;
+}
+
+function finished(name: string, code: string, hasMap: boolean): string {
+  // Where the gateway starts another of its files as a process, that has another ending here.
+  const named = code.replace(/import\.meta\.dirname,"([\w-]+)\.ts"/g, 'import.meta.dirname,"$1.js"');
+  if (!hasMap) return named.replace(/\n\/\/# sourceMappingURL=.*\n$/, "\n");
+  // Everything else is loaded after this line has run.
+  return name === "main.js" ? named.replace(banner, `${banner}process.setSourceMapsEnabled(true);`) : named;
 }

@@ -1,10 +1,11 @@
 /** The Node binary that goes into a release, of this platform or of another one. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { root } from "../places.ts";
+import { memberOf } from "./archive.ts";
 import { lockedPackage } from "./packages.ts";
 
 /** npm package that holds the binary, by platform: those that package.json pins. */
@@ -16,17 +17,30 @@ export interface NodeBinary {
   /** Holds bin/node and LICENSE. */
   directory: string;
   version: string;
+  /** bin/node as a part of an archive: compressed once, which takes seconds. */
+  compressed(): Buffer;
 }
 
 /** @throws where the package cannot be had, with what to do */
 export function nodeBinary(platform: ReleasePlatform): NodeBinary {
   const name = releasePlatforms[platform];
   const { version, integrity } = lockedPackage(name);
-  const installed = join(root, "node_modules", name);
-  if (existsSync(join(installed, "bin", "node")) && versionOf(installed) === version) return { directory: installed, version };
   const cached = join(cacheHome(), "openclaw-stack", `${name}-${version}`);
-  if (!existsSync(cached)) fetchPackage(`${name}@${version}`, integrity, cached);
-  return { directory: cached, version };
+  const installed = join(root, "node_modules", name);
+  const hasInstalled = existsSync(join(installed, "bin", "node")) && versionOf(installed) === version;
+  if (!hasInstalled && !existsSync(cached)) fetchPackage(`${name}@${version}`, integrity, cached);
+  const directory = hasInstalled ? installed : cached;
+  return { directory, version, compressed: () => compressedNode(join(directory, "bin", "node"), `${cached}.gz`) };
+}
+
+function compressedNode(file: string, cached: string): Buffer {
+  if (existsSync(cached)) return readFileSync(cached);
+  const member = memberOf(readFileSync(file));
+  mkdirSync(join(cached, ".."), { recursive: true });
+  const growing = `${cached}.${process.pid}.new`;
+  writeFileSync(growing, member);
+  renameSync(growing, cached);
+  return member;
 }
 
 function versionOf(directory: string): string {

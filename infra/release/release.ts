@@ -1,6 +1,16 @@
 /** A release: the bundled gateway, the Node that runs it and its command line, as a folder and as an archive to be sent. */
 import { createHash } from "node:crypto";
-import { chmodSync, copyFileSync, cpSync, linkSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { archiveOf } from "./archive.ts";
 import { bundleGateway } from "./bundle.ts";
@@ -31,7 +41,7 @@ export function buildRelease(platform: ReleasePlatform): Release {
   const home = kept(`release-${id}`, (directory) => {
     const unpacked = join(directory, id);
     writeRelease(unpacked, bundle.directory, node.directory);
-    const archive = archiveOf(unpacked, id);
+    const archive = archiveOf(unpacked, id, { "bin/node": node.compressed() });
     writeFileSync(join(directory, `${id}.tar.gz`), archive);
     writeFileSync(join(directory, "sha256"), createHash("sha256").update(archive).digest("hex"));
   });
@@ -52,6 +62,17 @@ export function writeRelease(directory: string, bundle: string, node: string): v
   const command = join(directory, "bin", "openclaw-gateway");
   writeFileSync(command, launcher);
   chmodSync(command, 0o755);
+  letAllRead(directory);
+}
+
+/** Whoever runs it is not who made it, and nobody but its owner may change it: whatever this user's umask is. */
+function letAllRead(directory: string): void {
+  for (const name of ["", ...readdirSync(directory, { recursive: true, encoding: "utf8" })]) {
+    const path = join(directory, name);
+    const status = lstatSync(path);
+    const mode = status.isDirectory() || status.mode & 0o100 ? 0o755 : 0o644;
+    if ((status.mode & 0o777) !== mode) chmodSync(path, mode);
+  }
 }
 
 /** 120 MB that nobody changes need not lie there twice. */
