@@ -3,12 +3,13 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { setImmediate as pause } from "node:timers/promises";
 import type { UsageQuery, UsageReader, UsageRecord, UsageReport } from "../store.ts";
-import { isBroken, openUsageDatabase, putAside, readUsageDatabase, type UsageDatabase } from "./database.ts";
+import { isBroken, openUsageDatabase, putAside, readUsageDatabase, type Unnamed, type UsageDatabase } from "./database.ts";
 import { reportOf, spentOf } from "./report.ts";
 import { createSpool } from "./spool.ts";
 
 export interface UsageBooks extends UsageReader {
-  record(record: Omit<UsageRecord, "id">): void;
+  /** The record is kept as it is, not copied. */
+  record(record: Unnamed): void;
   /** This process is the writer of the state folder now: takes over what others left. */
   own(): void;
   /** Another process is to be the writer: closes the file; what comes from now on goes to the spool. */
@@ -33,7 +34,9 @@ interface Options {
 }
 
 /** So many are written without letting anything else run: a third of a millisecond. */
-const sliceSize = 64;
+const sliceSize = 128;
+/** All ids of a process are of one length: the index of them grows at its end. */
+const firstNumber = 1_000_000_000;
 /** While nothing can be written so many wait; then the oldest are lost. */
 const maxPending = 100_000;
 const settleAfter = 8000;
@@ -48,8 +51,9 @@ export function createUsageBooks(options: Options): UsageBooks {
   const origin = `${Date.now().toString(36)}-${randomBytes(6).toString("hex")}`;
   const spool = createSpool(join(stateDir, "usage-spool"), origin);
   let role: "waiting" | "owner" | "other" = "waiting";
-  let pending: UsageRecord[] = [];
-  let count = 0;
+  const pending: Unnamed[] = [];
+  /** Records before the first that is pending: they are numbered by how they came, and get their ids when they are written. */
+  let before = 0;
   let database: UsageDatabase | undefined;
   let working: Promise<void> | undefined;
   let unsettled = 0;
@@ -84,16 +88,16 @@ export function createUsageBooks(options: Options): UsageBooks {
       await merge(database);
       while (pending.length > 0 && role === "owner") {
         const slice = pending.slice(0, sliceSize);
-        keep(database, slice, "written");
-        pending.splice(0, slice.length);
+        keep(database.insertAs(slice, idOf), "written");
+        forget(slice.length);
         if (pending.length > 0) await pause();
       }
       await tend(database);
     } else {
       while (pending.length > 0) {
         const slice = pending.slice(0, sliceSize * 4);
-        spool.append(slice);
-        pending.splice(0, slice.length);
+        spool.append(slice.map(named));
+        forget(slice.length);
         onResult("spooled", slice.length);
         if (pending.length > 0) await pause();
       }
@@ -101,8 +105,16 @@ export function createUsageBooks(options: Options): UsageBooks {
     trouble = undefined;
   }
 
-  function keep(into: UsageDatabase, records: readonly UsageRecord[], result: "written" | "merged"): void {
-    const kept = into.insert(records);
+  const idOf = (index: number): string => `${origin}-${firstNumber + before + index}`;
+  const named = (record: Unnamed, index: number): UsageRecord => ({ ...record, id: idOf(index) });
+
+  /** The first ones are safe, or given up. */
+  function forget(count: number): void {
+    pending.splice(0, count);
+    before += count;
+  }
+
+  function keep(kept: number, result: "written" | "merged"): void {
     unsettled += kept;
     if (kept > 0) onResult(result, kept);
   }
@@ -112,7 +124,7 @@ export function createUsageBooks(options: Options): UsageBooks {
     mergedAt = now();
     for (const { records, broken, done } of spool.claim()) {
       for (let at = 0; at < records.length; at += sliceSize) {
-        keep(into, records.slice(at, at + sliceSize), "merged");
+        keep(into.insert(records.slice(at, at + sliceSize)), "merged");
         await pause();
       }
       // Only what is safe on disk is forgotten here.
@@ -160,7 +172,7 @@ export function createUsageBooks(options: Options): UsageBooks {
     trouble = message;
     const surplus = pending.length - maxPending;
     if (surplus <= 0) return;
-    pending.splice(0, surplus);
+    forget(surplus);
     onResult("lost", surplus);
   }
 
@@ -183,9 +195,10 @@ export function createUsageBooks(options: Options): UsageBooks {
 
   return {
     record(record) {
-      count += 1;
-      pending.push({ ...record, id: `${origin}-${count.toString(36).padStart(7, "0")}` });
+      pending.push(record);
       if (role !== "waiting" || pending.length > maxPending / 10) arm();
+      // A whole slice does not wait: what is written soon is cleared away cheaply.
+      if (pending.length === sliceSize && role === "owner" && !working) setImmediate(() => void work());
     },
     own() {
       role = "owner";
@@ -208,9 +221,9 @@ export function createUsageBooks(options: Options): UsageBooks {
     rescue() {
       if (pending.length === 0) return;
       try {
-        spool.append(pending);
+        spool.append(pending.map(named));
         onResult("spooled", pending.length);
-        pending = [];
+        forget(pending.length);
       } catch (error) {
         failed(error);
       }

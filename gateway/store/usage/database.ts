@@ -1,6 +1,6 @@
 // Usage in SQLite: single calls for a while, sums of each hour for long. One connection a process, and one writer of the file.
 import { closeSync, existsSync, fdatasync, openSync, renameSync } from "node:fs";
-import type { DatabaseSync, SQLInputValue } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import { promisify } from "node:util";
 import type { UsageRecord } from "../store.ts";
 import { migrate } from "./migrations.ts";
@@ -8,6 +8,8 @@ import { migrate } from "./migrations.ts";
 export interface UsageDatabase {
   /** One transaction. Records that are there already are left out; returns how many were not. */
   insert(records: readonly UsageRecord[]): number;
+  /** The same for records whose ids are given beside them: they are made only now, where nobody waits for them. */
+  insertAs(records: readonly Unnamed[], idOf: (index: number) => string): number;
   all(sql: string, ...values: readonly SQLInputValue[]): readonly Readonly<Record<string, unknown>>[];
   /**
    * Brings what was written safely to disk, without holding the event loop: nothing may be written meanwhile.
@@ -18,6 +20,8 @@ export interface UsageDatabase {
   expire(limits: { detailsBefore: number; maxDetails: number; hoursBefore: number }): boolean;
   close(): void;
 }
+
+export type Unnamed = Omit<UsageRecord, "id">;
 
 const sync = promisify(fdatasync);
 const piece = 500;
@@ -75,7 +79,6 @@ function open(file: string): UsageDatabase {
     database.close();
     throw error;
   }
-  const insertOne = database.prepare(`INSERT OR IGNORE INTO usage VALUES (${Array.from({ length: 16 }, () => "?").join(",")})`);
   const addHour = database.prepare(
     `INSERT INTO usage_hours VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
      ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, input = input + excluded.input,
@@ -83,45 +86,55 @@ function open(file: string): UsageDatabase {
        cost = cost + excluded.cost, duration_ms = duration_ms + excluded.duration_ms`,
   );
 
-  function insert(records: readonly UsageRecord[]): number {
-    const fresh: UsageRecord[] = [];
-    for (const r of records) {
-      const { changes } = insertOne.run(
-        r.id,
-        r.time,
-        r.token,
-        r.provider,
-        r.model,
-        r.api,
-        r.input,
-        r.output,
-        r.cached,
-        r.stored,
-        r.cost ?? null,
-        r.currency,
-        r.durationMs,
-        r.outcome,
-        r.estimated ? 1 : 0,
-        r.requestId,
-      );
-      if (changes === 1) fresh.push(r);
+  const insertRows = insertsOf(database);
+
+  /** False where one of them was there already: the sums may not count that again. */
+  function insertAll(records: readonly Unnamed[], idOf: (index: number) => string): boolean {
+    for (const group of groupsOf(records)) {
+      if (insertRows(group, records, idOf) !== group.rows.length) return false;
+      addHour.run(...group.key, ...group.sums);
     }
-    for (const { key, sums } of byHour(fresh)) addHour.run(...key, ...sums);
-    return fresh.length;
+    return true;
+  }
+
+  function insertEach(records: readonly Unnamed[], idOf: (index: number) => string): number {
+    let count = 0;
+    for (const [index, record] of records.entries())
+      for (const group of groupsOf([record])) {
+        if (insertRows(group, [record], () => idOf(index)) === 0) continue;
+        addHour.run(...group.key, ...group.sums);
+        count += 1;
+      }
+    return count;
+  }
+
+  function transaction<Result>(work: () => Result, isWanted: (result: Result) => boolean): Result {
+    database.exec("BEGIN IMMEDIATE");
+    try {
+      const result = work();
+      database.exec(isWanted(result) ? "COMMIT" : "ROLLBACK");
+      return result;
+    } catch (error) {
+      if (database.isTransaction) database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  function insertAs(records: readonly Unnamed[], idOf: (index: number) => string): number {
+    const isDone = transaction(
+      () => insertAll(records, idOf),
+      (all) => all,
+    );
+    if (isDone) return records.length;
+    return transaction(
+      () => insertEach(records, idOf),
+      () => true,
+    );
   }
 
   return {
-    insert(records) {
-      database.exec("BEGIN IMMEDIATE");
-      try {
-        const count = insert(records);
-        database.exec("COMMIT");
-        return count;
-      } catch (error) {
-        if (database.isTransaction) database.exec("ROLLBACK");
-        throw error;
-      }
-    },
+    insert: (records) => insertAs(records, (index) => records[index]?.id ?? ""),
+    insertAs,
     all: (sql, ...values) => database.prepare(sql).all(...values),
     async settle() {
       const [log, main] = descriptors;
@@ -152,22 +165,104 @@ function open(file: string): UsageDatabase {
   };
 }
 
-/** One row for each hour, token, model and so on, instead of one for each record. */
-function byHour(records: readonly UsageRecord[]) {
-  const rows = new Map<string, { key: SQLInputValue[]; sums: [number, number, number, number, number, number, number] }>();
-  for (const r of records) {
-    const key = [Math.floor(r.time / hourMs), r.token, r.provider, r.model, r.api, r.outcome, r.currency, r.estimated ? 1 : 0];
-    const name = key.join("\0");
-    const row = rows.get(name) ?? { key, sums: [0, 0, 0, 0, 0, 0, 0] };
-    rows.set(name, row);
-    const { sums } = row;
-    sums[0] += 1;
-    sums[1] += r.input;
-    sums[2] += r.output;
-    sums[3] += r.cached;
-    sums[4] += r.stored;
-    sums[5] += r.cost ?? 0;
-    sums[6] += r.durationMs;
+/** Records of one hour, token, model and so on: what they share is given to SQLite once, and summed in one row. */
+interface Group {
+  readonly key: readonly [number, string, string, string, string, string, string, number];
+  /** Their places among the records. */
+  readonly rows: number[];
+  readonly sums: [number, number, number, number, number, number, number];
+}
+
+/** A record is looked for in so many of the latest groups; two groups of one key are no mistake. */
+const lookedAt = 8;
+
+function groupsOf(records: readonly Unnamed[]): readonly Group[] {
+  const groups: Group[] = [];
+  for (let index = 0; index < records.length; index += 1) {
+    const r = records[index];
+    if (r) addTo(groupOf(groups, r), index, r);
   }
-  return rows.values();
+  return groups;
+}
+
+function groupOf(groups: Group[], r: Unnamed): Group {
+  const hour = Math.floor(r.time / hourMs);
+  const estimated = r.estimated ? 1 : 0;
+  for (let at = groups.length - 1; at >= 0 && at >= groups.length - lookedAt; at -= 1) {
+    const group = groups[at];
+    const key = group?.key;
+    if (
+      key &&
+      key[0] === hour &&
+      key[1] === r.token &&
+      key[2] === r.provider &&
+      key[3] === r.model &&
+      key[4] === r.api &&
+      key[5] === r.outcome &&
+      key[6] === r.currency &&
+      key[7] === estimated
+    )
+      return group;
+  }
+  const made: Group = {
+    key: [hour, r.token, r.provider, r.model, r.api, r.outcome, r.currency, estimated],
+    rows: [],
+    sums: [0, 0, 0, 0, 0, 0, 0],
+  };
+  groups.push(made);
+  return made;
+}
+
+function addTo({ rows, sums }: Group, index: number, r: Unnamed): void {
+  rows.push(index);
+  sums[0] += 1;
+  sums[1] += r.input;
+  sums[2] += r.output;
+  sums[3] += r.cached;
+  sums[4] += r.stored;
+  sums[5] += r.cost ?? 0;
+  sums[6] += r.durationMs;
+}
+
+/** Rows of one statement: binding and starting one costs more than the rows do. */
+const sizes = [64, 16, 4, 1];
+
+/** Inserts the rows of a group; gives how many were not there. */
+function insertsOf(
+  database: DatabaseSync,
+): (group: Group, records: readonly Unnamed[], idOf: (index: number) => string) => number {
+  const statements = new Map<number, StatementSync>();
+  const statementOf = (size: number): StatementSync => {
+    const known = statements.get(size);
+    if (known) return known;
+    const rows = Array.from({ length: size }, () => "(?,?,?,?,?,?,?,?,?)").join(",");
+    const made = database.prepare(
+      `WITH k(token, provider, model, api, outcome, currency, estimated) AS (VALUES (?,?,?,?,?,?,?)),
+         v(id, time, input, output, cached, stored, cost, duration_ms, request_id) AS (VALUES ${rows})
+       INSERT OR IGNORE INTO usage (id, time, token, provider, model, api, input, output, cached, stored, cost, currency,
+         duration_ms, outcome, estimated, request_id)
+       SELECT v.id, v.time, k.token, k.provider, k.model, k.api, v.input, v.output, v.cached, v.stored, v.cost, k.currency,
+         v.duration_ms, k.outcome, k.estimated, v.request_id FROM v CROSS JOIN k`,
+    );
+    statements.set(size, made);
+    return made;
+  };
+  return ({ key, rows }, records, idOf) => {
+    let inserted = 0;
+    let at = 0;
+    for (const size of sizes) {
+      for (; rows.length - at >= size; at += size) {
+        const values: SQLInputValue[] = [key[1], key[2], key[3], key[4], key[5], key[6], key[7]];
+        for (let row = at; row < at + size; row += 1) {
+          const index = rows[row] ?? 0;
+          const r = records[index];
+          if (!r) continue;
+          const { cost = null } = r;
+          values.push(idOf(index), r.time, r.input, r.output, r.cached, r.stored, cost, r.durationMs, r.requestId);
+        }
+        inserted += Number(statementOf(size).run(...values).changes);
+      }
+    }
+    return inserted;
+  };
 }

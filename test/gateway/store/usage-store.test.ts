@@ -243,3 +243,82 @@ test("one writer: the second waits, knows the first by name, and follows when it
   assert.deepEqual(begun, ["begun", "ended"]);
   assert.equal(existsSync(join(folder, "state.owner.json")), false);
 });
+
+test("batches of all sizes and mixtures are kept row by row and summed by the hour, repeated ones once", () => {
+  let seed = 7;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((seed / 2_147_483_648) * below);
+  };
+  const database = openUsageDatabase(join(folder, "usage.sqlite"), () => undefined);
+  const kept = new Map<string, UsageRecord>();
+  for (const size of [1, 3, 4, 17, 64, 85, 128, 300, 128]) {
+    const batch = Array.from({ length: size }, () =>
+      record({
+        id: `a-${random(5000)}`,
+        time: hour + random(3) * 1_800_000,
+        token: `it's-${random(5)}`,
+        model: `m-${random(4)}`,
+        input: random(1000),
+        cost: random(3) === 0 ? undefined : random(8) / 4,
+        estimated: random(2) === 0,
+        outcome: random(4) === 0 ? "failed" : "ok",
+      }),
+    );
+    const fresh = batch.filter(({ id }, index) => !kept.has(id) && batch.findIndex((other) => other.id === id) === index);
+    assert.equal(database.insert(batch), fresh.length);
+    for (const one of fresh) kept.set(one.id, one);
+  }
+  const rows = database.all("SELECT * FROM usage");
+  assert.equal(rows.length, kept.size);
+  for (const row of rows) {
+    const of = kept.get(String(row.id));
+    assert.deepEqual(
+      { ...row },
+      {
+        id: of?.id,
+        time: of?.time,
+        token: of?.token,
+        provider: of?.provider,
+        model: of?.model,
+        api: of?.api,
+        input: of?.input,
+        output: of?.output,
+        cached: of?.cached,
+        stored: of?.stored,
+        cost: of?.cost ?? null,
+        currency: of?.currency,
+        duration_ms: of?.durationMs,
+        outcome: of?.outcome,
+        estimated: of?.estimated ? 1 : 0,
+        request_id: of?.requestId,
+      },
+    );
+  }
+  const keys = "time / 3600000 AS hour, token, provider, model, api, outcome, currency, estimated";
+  const sums = "count(*) AS requests, sum(input) AS input, sum(output) AS output, total(cost) AS cost";
+  const order = "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8";
+  assert.deepEqual(
+    database.all(
+      "SELECT hour, token, provider, model, api, outcome, currency, estimated, requests, input, output, cost FROM usage_hours ORDER BY 1, 2, 3, 4, 5, 6, 7, 8",
+    ),
+    database.all(`SELECT ${keys}, ${sums} FROM usage ${order}`),
+  );
+  database.close();
+});
+
+test("records that come faster than they are written get an id each, also over the spool", async () => {
+  const { books, results } = openBooks();
+  for (let index = 0; index < 300; index += 1) books.record(record({ requestId: `r-${index}` }));
+  books.own();
+  for (let index = 300; index < 1000; index += 1) books.record(record({ requestId: `r-${index}` }));
+  await books.flush();
+  await books.disown();
+  for (let index = 1000; index < 1700; index += 1) books.record(record({ requestId: `r-${index}` }));
+  books.rescue();
+  books.own();
+  await books.flush();
+  assert.equal((await books.report(all)).totals.requests, 1700);
+  assert.equal((results.written ?? 0) + (results.merged ?? 0), 1700);
+  await books.close();
+});
