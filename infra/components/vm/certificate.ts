@@ -1,0 +1,108 @@
+/** The proxy's certificate on the server: made there, brought from here, or fetched by certbot once the proxy answers on port 80. */
+import { isIP } from "node:net";
+import * as pulumi from "@pulumi/pulumi";
+import type { TlsFiles } from "../../render/proxy/site.ts";
+import type { ProxySettings } from "../../settings-proxy.ts";
+import type { ServerFacts } from "./facts.ts";
+import { agentCommand, type Host } from "./host.ts";
+import { createFile } from "./server-files.ts";
+
+export const tlsFolder = "/etc/openclaw/tls";
+/** Where certbot puts the answers of http-01. */
+export const acmeWebroot = "/var/lib/openclaw-acme";
+
+export interface CertificateArgs {
+  host: Host;
+  facts: ServerFacts;
+  proxy: ProxySettings;
+  /** The server's name or address, for a certificate that names nothing else. */
+  address: string;
+  /** Values of the stack's secrets, by the setting's name. */
+  secrets: { [key: string]: string };
+}
+
+/** Where the proxy finds them; undefined where it needs none, or has its own. */
+export function tlsFilesOf({ server, tls }: ProxySettings): TlsFiles | undefined {
+  if (tls.mode === "none" || (tls.mode === "acme" && server === "caddy")) return undefined;
+  const own = { certificate: `${tlsFolder}/chain.pem`, key: `${tlsFolder}/key.pem` };
+  if (tls.mode !== "files" || !tls.files) return own;
+  const { certificate, key } = tls.files;
+  return {
+    certificate: typeof certificate === "object" && "path" in certificate ? certificate.path : own.certificate,
+    key: "path" in key ? key.path : own.key,
+  };
+}
+
+/** Before the proxy: it does not start without the files that it names. */
+export class Certificate extends pulumi.ComponentResource {
+  readonly there: pulumi.Resource[];
+
+  constructor(name: string, args: CertificateArgs, options: pulumi.ComponentResourceOptions) {
+    super("openclaw:vm:Certificate", name, {}, options);
+    this.there = create(args, this);
+    this.registerOutputs({});
+  }
+}
+
+function create({ host, facts, proxy, address, secrets }: CertificateArgs, parent: pulumi.Resource): pulumi.Resource[] {
+  const { tls, server, names } = proxy;
+  if (!tlsFilesOf(proxy)) return [];
+  const group = server === "caddy" ? "caddy" : "root";
+  if (tls.mode === "files" && tls.files) {
+    const { certificate, key } = tls.files;
+    const secretOf = (reference: { id: string }): pulumi.Output<string> =>
+      pulumi.secret(withLineEnd(secrets[`secret-${reference.id}`] ?? ""));
+    const parts: [string, string, pulumi.Input<string> | undefined][] = [
+      [
+        "chain.pem",
+        "0644",
+        typeof certificate === "string" ? withLineEnd(certificate) : "id" in certificate ? secretOf(certificate) : undefined,
+      ],
+      ["key.pem", "0640", "id" in key ? secretOf(key) : undefined],
+    ];
+    return parts.flatMap(([file, mode, content]) =>
+      content === undefined
+        ? []
+        : [createFile({ path: `${tlsFolder}/${file}`, mode, owner: `root:${group}`, content }, host, facts, { parent })],
+    );
+  }
+  const all = names.length > 0 ? names : [address];
+  const alternatives = all.map((name) => `${isIP(name) ? "IP" : "DNS"}:${name}`).join(",");
+  const put = ["self-signed", tlsFolder, all[0] ?? address, alternatives, group, tls.mode];
+  return [agentCommand("self-signed-certificate", host, { put, take: ["take-folder", tlsFolder] }, { parent })];
+}
+
+/** After the proxy, which answers the authority's questions. */
+export function createAcmeCertificate(
+  host: Host,
+  { server, names, tls }: ProxySettings,
+  secretsFolder: string,
+  options: pulumi.ComponentResourceOptions,
+): pulumi.Resource | undefined {
+  if (tls.mode !== "acme" || server !== "nginx") return undefined;
+  const { directory, email, challenge, dns, caFile } = tls.acme;
+  const how =
+    challenge === "http-01"
+      ? ["--webroot", "--webroot-path", acmeWebroot]
+      : [
+          "--authenticator",
+          `dns-${dns?.provider}`,
+          ...(dns?.credentials ? [`--dns-${dns.provider}-credentials`, `${secretsFolder}/acme-dns`] : []),
+          `--dns-${dns?.provider}-propagation-seconds`,
+          String(dns?.propagationSeconds ?? 60),
+        ];
+  const who = email ? ["--email", email] : ["--register-unsafely-without-email"];
+  const put = [
+    "certbot",
+    tlsFolder,
+    caFile ?? "",
+    "--server",
+    directory,
+    ...who,
+    ...how,
+    ...names.flatMap((name) => ["--domain", name]),
+  ];
+  return agentCommand("acme-certificate", host, { put, take: ["take-certbot"] }, options);
+}
+
+const withLineEnd = (text: string): string => `${text.trim()}\n`;

@@ -1,0 +1,117 @@
+/** Pure: what the renderers of system files must know, from the settings and from what the server told of itself. */
+import { type Machine, mebibyte, usualPaths } from "../../render/system/machine.ts";
+import type { CheckedSettings } from "../../settings.ts";
+import type { VmSettings } from "../../settings-vm.ts";
+import type { ServerFacts } from "./facts.ts";
+
+export const systemUser = "openclaw";
+export const accessLog = "/var/log/openclaw/access.log";
+export const redisPasswordFile = "redis-password";
+
+/** The systems that are known to work, with their nginx. */
+const systems: { [os: string]: { nginx: string } } = {
+  "debian 12": { nginx: "1.22.1" },
+  "debian 13": { nginx: "1.26.3" },
+  "ubuntu 22.04": { nginx: "1.18.0" },
+  "ubuntu 24.04": { nginx: "1.24.0" },
+};
+
+/** Why this server cannot be set up, whatever the settings are; undefined where it can. */
+export function unsupported({ os, arch, init }: ServerFacts): string | undefined {
+  if (!systems[`${os.id} ${os.version}`]) {
+    return `the server runs ${os.id} ${os.version}; Debian 12 and 13, Ubuntu 22.04 and 24.04 are supported`;
+  }
+  if (arch !== "amd64" && arch !== "arm64") return `the server's architecture is ${arch}; amd64 and arm64 are supported`;
+  if (init !== "systemd") return `process 1 of the server is ${init}, not systemd: a container, or another init system`;
+  return undefined;
+}
+
+export const nginxVersion = ({ os }: ServerFacts): string => systems[`${os.id} ${os.version}`]?.nginx ?? "1.18.0";
+
+export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: ServerFacts, secrets: string[]): Machine {
+  const { gateway, drain, workers } = settings;
+  const proxy = settings.proxy;
+  const withTls = proxy.tls.mode !== "none";
+  const certbot = proxy.server === "nginx" && proxy.tls.mode === "acme";
+  return {
+    os: { id: facts.os.id === "ubuntu" ? "ubuntu" : "debian", version: facts.os.version },
+    arch: facts.arch === "arm64" ? "arm64" : "amd64",
+    memoryBytes: facts.memoryTotalMb * mebibyte,
+    cpus: facts.cpus,
+    ipv6: proxy.ipv6,
+    login: vm.user,
+    ssh: { ports: facts.sshPorts },
+    user: systemUser,
+    paths: usualPaths,
+    gateway: {
+      host: "127.0.0.1",
+      port: gateway.port,
+      node: "bin/node",
+      entry: "gateway/main.js",
+      nodeFlags: ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=4", "--heap-growing-percent=50"],
+      workers: workers === "auto" ? facts.cpus : workers,
+      secrets,
+      drain: { delayMs: drain.delayMs, timeoutMs: drain.timeoutMs },
+      memoryLimitBytes: vm.memoryMb === undefined ? undefined : vm.memoryMb * mebibyte,
+      environment: {},
+      notifies: false,
+    },
+    proxy: {
+      kind: proxy.server,
+      watched:
+        proxy.server === "nginx" ? ["/etc/nginx/conf.d", "/etc/openclaw/tls"] : ["/etc/caddy/Caddyfile", "/etc/openclaw/tls"],
+      check:
+        proxy.server === "nginx"
+          ? "/usr/sbin/nginx -t -q"
+          : "/usr/bin/caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile",
+      certbot,
+      accessLog: proxy.accessLog ? accessLog : undefined,
+      httpPort: proxy.ports.http,
+      httpsPort: withTls ? proxy.ports.https : undefined,
+    },
+    firewall: { kind: vm.firewall, allowedPorts: vm.allowedPorts },
+    fail2ban: vm.fail2ban.enabled
+      ? {
+          maxRetry: vm.fail2ban.maxRetry,
+          findTimeSeconds: vm.fail2ban.findTimeSeconds,
+          banTimeSeconds: vm.fail2ban.banTimeSeconds,
+          ignoreAddresses: vm.fail2ban.ignoreAddresses,
+          source: "journal",
+        }
+      : undefined,
+    sysctl: vm.sysctl,
+    timeSync: vm.timeSync,
+    unattendedUpgrades: vm.unattendedUpgrades,
+    swapBytes: vm.swapMb * mebibyte,
+    redis: vm.redis
+      ? {
+          port: 6379,
+          maxMemoryBytes: Math.min(256, Math.floor(facts.memoryTotalMb / 8)) * mebibyte,
+          passwordFile: redisPasswordFile,
+        }
+      : undefined,
+    vllm:
+      vm.vllm.enabled && vm.vllm.model
+        ? { ...vm.vllm, model: vm.vllm.model, apiKeyFile: undefined, hfTokenFile: undefined }
+        : undefined,
+    ollama: vm.ollama.enabled ? { binary: vm.ollama.binary, port: 11434 } : undefined,
+  };
+}
+
+/** Debian's names of what the machine is made of. */
+export function packagesFor(machine: Machine): string[] {
+  const { proxy, firewall, fail2ban, timeSync, unattendedUpgrades, redis } = machine;
+  return [
+    "ca-certificates",
+    "openssl",
+    ...(proxy.kind === "nginx" ? ["nginx", "logrotate"] : []),
+    ...(proxy.kind === "caddy" ? ["caddy"] : []),
+    ...(proxy.certbot ? ["certbot"] : []),
+    ...(firewall.kind === "nftables" || fail2ban ? ["nftables"] : []),
+    ...(firewall.kind === "ufw" ? ["ufw"] : []),
+    ...(fail2ban ? ["fail2ban", "python3-systemd"] : []),
+    ...(timeSync ? ["systemd-timesyncd"] : []),
+    ...(unattendedUpgrades ? ["unattended-upgrades"] : []),
+    ...(redis ? ["redis-server"] : []),
+  ];
+}

@@ -1,0 +1,54 @@
+/** Pure: the proxy's files on a server, with what checks them and puts them in force. */
+import { renderCaddy } from "../../render/proxy/caddy.ts";
+import { renderNginx } from "../../render/proxy/nginx.ts";
+import { siteOf } from "../../render/proxy/site.ts";
+import type { Machine } from "../../render/system/machine.ts";
+import type { ProxySettings } from "../../settings-proxy.ts";
+import { acmeWebroot, tlsFilesOf } from "./certificate.ts";
+import type { ServerFacts } from "./facts.ts";
+import { nginxVersion } from "./machine.ts";
+import type { ServerFile } from "./server-files.ts";
+
+export function proxyFiles(proxy: ProxySettings, machine: Machine, facts: ServerFacts): ServerFile[] {
+  const { host, port } = machine.gateway;
+  const site = siteOf(proxy, {
+    upstreams: [{ id: "gateway", host, port, state: "up" }],
+    tlsFiles: tlsFilesOf(proxy),
+    acmeWebroot,
+    ipv6: machine.ipv6,
+  });
+  const accessLogPath = machine.proxy.accessLog;
+  const root = { mode: "0644", owner: "root:root" };
+  if (proxy.server === "caddy") {
+    const check = "caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile";
+    return Object.entries(renderCaddy(site, { accessLogPath })).map(([path, content]) => ({
+      ...root,
+      path,
+      content,
+      check,
+      reload: [
+        "systemctl enable caddy",
+        "if systemctl is-active -q caddy; then systemctl reload caddy; else systemctl restart caddy; fi",
+      ],
+    }));
+  }
+  const errorLogPath = "/var/log/nginx/openclaw-error.log";
+  const files = renderNginx(site, {
+    layout: "site",
+    version: nginxVersion(facts),
+    defaultServer: !facts.foreignDefault,
+    accessLogPath,
+    errorLogPath,
+  });
+  return Object.entries(files).map(([path, content]) => ({
+    ...root,
+    path,
+    content,
+    check: "nginx -t -q",
+    reload: [
+      "systemctl enable nginx",
+      "if systemctl is-active -q nginx; then systemctl reload nginx; else systemctl restart nginx; fi",
+    ],
+    removed: "if systemctl is-active -q nginx && nginx -t -q; then systemctl reload nginx; fi",
+  }));
+}
