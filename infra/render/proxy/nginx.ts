@@ -40,7 +40,7 @@ function wholeFile(site: Site, { runtimeFolder = "/tmp" }: NginxHost, siteFile: 
     "worker_processes auto;",
     ...mainLevel(site),
     `pid ${runtimeFolder}/nginx.pid;`,
-    "error_log stderr notice;",
+    "error_log stderr warn;",
     "events {",
     "worker_connections 16384;",
     "}",

@@ -1,0 +1,115 @@
+/** Pure: the shell script that runs nginx in a container and has it read its files again when they change. */
+
+export interface WatchOptions {
+  /** nginx.conf. */
+  readonly configuration: string;
+  /** Files and folders whose content is looked at, besides the certificate. */
+  readonly watched: readonly string[];
+  /** Left out for plain HTTP. A pair that is missing is made, signed by itself, until a real one comes. */
+  readonly tls?: {
+    readonly certificate: string;
+    readonly key: string;
+    /** In the certificate that is made. */
+    readonly names: readonly string[];
+  };
+  /** A folder that may be written to. */
+  readonly runtimeFolder?: string;
+}
+
+/** POSIX shell; needs nginx, find, sort, sed, sha256sum, and openssl where a certificate is made. */
+export function renderNginxWatch({ configuration, watched, tls, runtimeFolder = "/tmp" }: WatchOptions): string {
+  const looked = [...watched, ...(tls ? [tls.certificate, tls.key] : [])];
+  const alternatives = (tls?.names.length ? tls.names : ["localhost"]).map((name) =>
+    /:|^[\d.]+$/.test(name) ? `IP:${name}` : `DNS:${name}`,
+  );
+  return `#!/bin/sh
+# Runs nginx; has it read its files again when they change. A broken change is told of, and what ran before stays.
+set -u
+configuration=${quote(configuration)}
+certificate=${quote(tls?.certificate ?? "")}
+key=${quote(tls?.key ?? "")}
+alternatives=${quote(alternatives.join(","))}
+complaint=${quote(`${runtimeFolder}/nginx-complaint`)}
+umask 077
+
+say() { printf 'nginx-watch: %s\\n' "$*" >&2; }
+
+# Names of gateways in the configuration: nginx asks for their addresses only when it reads its files.
+names() {
+    find -L ${looked[0] ? quote(looked[0]) : "."} -type f -name '*.conf' -exec sed -n 's/^ *server  *\\([A-Za-z0-9_.-]*[A-Za-z_-][A-Za-z0-9_.-]*\\):[0-9].*max_fails.*/\\1/p' {} + | sort -u
+}
+
+# What the files hold and where the gateways are; nothing while one of them is not to be found.
+state() {
+    for name in $(names); do
+        addresses=$(getent hosts "$name" | sed 's/ .*//' | sort)
+        [ -n "$addresses" ] || return 0
+        printf '%s %s\\n' "$name" "$addresses"
+    done > "$complaint.names"
+    {
+        cat "$complaint.names"
+        find -L ${looked.map(quote).join(" ")} -type f -exec sha256sum {} + 2>/dev/null | sort
+    } | sha256sum
+}
+
+# Until there is a real one, so that nginx can start. One that is there is never touched.
+bootstrap() {
+    [ -n "$certificate" ] || return 0
+    [ -s "$certificate" ] && [ -s "$key" ] && return 0
+    if ! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 -days 3650 \\
+        -subj /CN=openclaw -addext "subjectAltName=$alternatives" -keyout "$key.new" -out "$certificate.new" 2> "$complaint"; then
+        say "there is no certificate at $certificate, and none could be made: $(cat "$complaint")"
+        return 1
+    fi
+    mv "$key.new" "$key" && mv "$certificate.new" "$certificate" || return 1
+    say "made a certificate for $alternatives, signed by itself, until a real one comes"
+}
+
+nap() { sleep 1 & wait $! 2>/dev/null; }
+
+child=
+stop() {
+    stopping=yes
+    [ -z "$child" ] && exit 0
+    # Streams that run may end.
+    kill -QUIT "$child" 2>/dev/null
+}
+stopping=
+trap stop TERM QUIT INT
+
+told=
+until bootstrap && nginx -t -q -c "$configuration" 2> "$complaint"; do
+    [ "$told" = "$(cat "$complaint")" ] || { told=$(cat "$complaint"); say "waits with the start: $told"; }
+    nap
+done
+
+running=$(state)
+nginx -c "$configuration" -g 'daemon off;' &
+child=$!
+seen=$running
+refused=
+while kill -0 "$child" 2>/dev/null; do
+    nap
+    [ -z "$stopping" ] || { wait "$child"; exit $?; }
+    now=$(state)
+    [ -n "$now" ] || continue
+    # Twice the same: nobody is in the middle of writing.
+    if [ "$now" != "$seen" ]; then seen=$now; continue; fi
+    [ "$now" != "$running" ] && [ "$now" != "$refused" ] || continue
+    if nginx -t -q -c "$configuration" 2> "$complaint"; then
+        kill -HUP "$child"
+        running=$now
+        refused=
+        say "files changed: nginx reads them again"
+    else
+        refused=$now
+        say "the change is broken, so the configuration of before stays: $(cat "$complaint")"
+    fi
+done
+wait "$child"
+`;
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
