@@ -1,5 +1,5 @@
 /** The Node binary that goes into a release, of this platform or of another one. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, type StdioOptions } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -22,13 +22,13 @@ export interface NodeBinary {
 }
 
 /** @throws where the package cannot be had, with what to do */
-export function nodeBinary(platform: ReleasePlatform): NodeBinary {
+export function nodeBinary(platform: ReleasePlatform, environment: NodeJS.ProcessEnv = process.env): NodeBinary {
   const name = releasePlatforms[platform];
   const { version, integrity } = lockedPackage(name);
-  const cached = join(cacheHome(), "openclaw-stack", `${name}-${version}`);
+  const cached = join(cacheHome(environment), "openclaw-stack", `${name}-${version}`);
   const installed = join(root, "node_modules", name);
   const hasInstalled = existsSync(join(installed, "bin", "node")) && versionOf(installed) === version;
-  if (!hasInstalled && !existsSync(cached)) fetchPackage(`${name}@${version}`, integrity, cached);
+  if (!hasInstalled && !existsSync(cached)) fetchPackage(`${name}@${version}`, integrity, cached, environment);
   const directory = hasInstalled ? installed : cached;
   return { directory, version, compressed: () => compressedNode(join(directory, "bin", "node"), `${cached}.gz`) };
 }
@@ -48,15 +48,15 @@ function versionOf(directory: string): string {
   return version;
 }
 
-function cacheHome(): string {
-  return process.env.XDG_CACHE_HOME || join(process.env.HOME || homedir(), ".cache");
+function cacheHome({ XDG_CACHE_HOME, HOME }: NodeJS.ProcessEnv): string {
+  return XDG_CACHE_HOME || join(HOME || homedir(), ".cache");
 }
 
-function fetchPackage(name: string, integrity: string, directory: string): void {
+function fetchPackage(name: string, integrity: string, directory: string, environment: NodeJS.ProcessEnv): void {
   mkdirSync(join(directory, ".."), { recursive: true });
   const growing = mkdtempSync(`${directory}.new-`);
   try {
-    runNpm(["pack", name, "--silent", "--pack-destination", growing]);
+    runNpm(["pack", name, "--loglevel=error", "--pack-destination", growing], environment);
     const archive = join(growing, readdirSync(growing).find((file) => file.endsWith(".tgz")) ?? "");
     const [algorithm = "", expected] = integrity.split("-");
     if (createHash(algorithm).update(readFileSync(archive)).digest("base64") !== expected)
@@ -77,9 +77,10 @@ function fetchPackage(name: string, integrity: string, directory: string): void 
   }
 }
 
-/** In a folder without settings of its own; the user's and the machine's hold. */
-function runNpm(args: string[]): void {
-  const cli = process.env.npm_execpath;
+/** The npm that runs this program, where one does; with the registry that the user and this repository set. */
+function runNpm(args: string[], environment: NodeJS.ProcessEnv): void {
+  const cli = environment.npm_execpath;
   const [command, first] = cli && /npm-cli\.c?js$/.test(cli) ? [process.execPath, [cli]] : ["npm", []];
-  execFileSync(command, [...first, ...args], { cwd: root, stdio: ["ignore", "ignore", "pipe"], timeout: 300_000 });
+  const stdio: StdioOptions = ["ignore", "ignore", "pipe"];
+  execFileSync(command, [...first, ...args], { cwd: root, env: environment, stdio, timeout: 300_000 });
 }
