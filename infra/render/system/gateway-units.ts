@@ -33,11 +33,12 @@ export function renderGatewayUnits(machine: Machine): SystemFile[] {
   return [socketUnit(machine), serviceUnit(machine, "current"), serviceUnit(machine, "next")];
 }
 
-function socketUnit({ gateway }: Machine): SystemFile {
+function socketUnit({ gateway, paths }: Machine): SystemFile {
   const host = gateway.host.includes(":") ? `[${gateway.host}]` : gateway.host;
   const lines = [
     "[Unit]",
     "Description=Where the OpenClaw gateway is reached",
+    ...once(paths, "current"),
     "",
     "[Socket]",
     `ListenStream=${host}:${gateway.port}`,
@@ -72,10 +73,11 @@ function serviceUnit(machine: Machine, link: "current" | "next"): SystemFile {
     `Requires=${gatewaySocket}`,
     link === "current"
       ? [
+          ...once(machine.paths, "current"),
           "# A stop is meant: the next request must not start it again. A restart keeps the socket.",
           `PropagatesStopTo=${gatewaySocket}`,
         ]
-      : ["# Only while an update is under way.", `ConditionPathExists=${machine.paths.opt}/next`],
+      : once(machine.paths, "next"),
     "# Given up after about a quarter of an hour of crashes; then requests are refused at once.",
     "StartLimitIntervalSec=1800",
     "StartLimitBurst=40",
@@ -105,16 +107,19 @@ function serviceUnit(machine: Machine, link: "current" | "next"): SystemFile {
   });
 }
 
+/** A server that was just made has no release yet; the stand-in has one only while an update is under way. */
+const once = ({ opt }: Machine["paths"], link: string): string[] => [
+  "# Only with a release.",
+  `ConditionPathExists=${opt}/${link}`,
+];
+
 function start(machine: Machine, link: "current" | "next"): string[] {
   const { gateway, paths } = machine;
-  const { heapMegabytes } = gatewayLimits(machine);
-  const flags = [...gateway.nodeFlags, `--max-old-space-size=${heapMegabytes}`];
-  const base = `${paths.opt}/${link}`;
   return [
     ...(gateway.notifies
       ? ["Type=notify", "# A helper may speak for the gateway.", "NotifyAccess=all", "WatchdogSec=60"]
       : ["# When it is ready is said in its log.", "Type=exec"]),
-    `ExecStart=${base}/${gateway.node} ${flags.join(" ")} ${base}/${gateway.entry}`,
+    `ExecStart=${paths.opt}/${link}/${gateway.command}`,
     "# It follows its files by itself; this makes it look at once.",
     `ExecReload=+/usr/bin/touch -c ${paths.etc}/openclaw.json`,
     "TimeoutStartSec=60",
@@ -145,7 +150,8 @@ function restarts(machine: Machine, name: string): string[] {
   ];
 }
 
-function environment({ gateway, paths }: Machine): string[] {
+function environment(machine: Machine): string[] {
+  const { gateway, paths } = machine;
   const values = {
     NODE_ENV: "production",
     OPENCLAW_CONFIG_PATH: `${paths.etc}/openclaw.json`,
@@ -153,6 +159,7 @@ function environment({ gateway, paths }: Machine): string[] {
     // The gateway takes a socket that was handed over where it is told that somebody looks after it.
     OPENCLAW_SUPERVISOR_DIRECTORY: "/run/openclaw",
     OPENCLAW_SUPERVISED_BY_SYSTEMD: "1",
+    NODE_OPTIONS: `--max-old-space-size=${gatewayLimits(machine).heapMegabytes}`,
     UV_THREADPOOL_SIZE: "16",
     ...gateway.environment,
   };

@@ -44,10 +44,8 @@ export interface GatewayFacts {
   /** The address that the socket unit listens on for the gateway; the gateway's config must name the same port. */
   host: string;
   port: number;
-  /** Below a release's folder. */
-  node: string;
-  entry: string;
-  nodeFlags: string[];
+  /** Starts the gateway, below a release's folder: a program that finds the rest by its own real path, not by the link to it. */
+  command: string;
   workers: number;
   /** Names of the files in `<etc>/secrets` that the gateway is given; the config says `${CREDENTIALS_DIRECTORY}/<name>`. */
   secrets: string[];
@@ -68,7 +66,7 @@ export interface ProxyFacts {
   check: string;
   /** Certificates come from certbot. */
   certbot: boolean;
-  /** Its access log, whose lines begin with the client's address; rotated, and read by fail2ban. */
+  /** Its access log, best in /var/log/openclaw: kept within bounds. */
   accessLog: string | undefined;
   httpPort: number;
   httpsPort: number | undefined;
@@ -79,6 +77,8 @@ export interface Fail2banFacts {
   findTimeSeconds: number;
   banTimeSeconds: number;
   ignoreAddresses: string[];
+  /** Whose log tells of 401s: the gateway's, in the journal, or nginx's where the gateway writes none. */
+  source: "journal" | "proxy";
 }
 
 export interface RedisFacts {

@@ -6,13 +6,13 @@ export interface SandboxOptions {
   makesCode: boolean;
   /** Devices that it needs, `char-nvidia` say; none: it sees only /dev/null and the like. */
   devices?: string[];
-  /** Names of folders in /var/lib, /run: made for it, and written by it. */
+  /** Names of folders in /var/lib and /run: made for it, and written by it. */
   stateDirectory?: string;
   runtimeDirectory?: string;
   /** `any`: the whole network; loopback: this machine alone. */
   network: "any" | "loopback";
-  /** System calls for priorities, CPU sets and limits: model servers pin their threads. */
-  resources?: boolean;
+  /** Programs that compile for a device: they pin threads, lock memory, run compilers, and look at the whole machine. */
+  compilesForDevices?: boolean;
 }
 
 export function hardening({ paths }: Machine): string[] {
@@ -25,7 +25,7 @@ export function hardening({ paths }: Machine): string[] {
 }
 
 export function sandbox(options: SandboxOptions): string[] {
-  const { makesCode, devices = [], stateDirectory, runtimeDirectory, network, resources = false } = options;
+  const { makesCode, devices = [], stateDirectory, runtimeDirectory, network, compilesForDevices = false } = options;
   return [
     "NoNewPrivileges=yes",
     "CapabilityBoundingSet=",
@@ -39,16 +39,17 @@ export function sandbox(options: SandboxOptions): string[] {
       ? [`RuntimeDirectory=${runtimeDirectory}`, "RuntimeDirectoryMode=0700", "RuntimeDirectoryPreserve=yes"]
       : []),
     "PrivateTmp=yes",
-    "# Nothing that it could write there is ever executed.",
-    "NoExecPaths=/",
-    "ExecPaths=/usr /opt -/lib -/lib64 -/bin",
+    "PrivateMounts=yes",
+    ...(compilesForDevices
+      ? []
+      : ["# Nothing that it could write is ever executed.", "NoExecPaths=/", "ExecPaths=/usr /opt -/lib -/lib64 -/bin"]),
     ...(devices.length > 0
-      ? ["PrivateDevices=no", "DevicePolicy=closed", ...devices.map((device) => `DeviceAllow=${device} rw`)]
+      ? ["DevicePolicy=closed", ...devices.map((device) => `DeviceAllow=${device} rw`)]
       : ["PrivateDevices=yes", "DevicePolicy=closed"]),
-    "PrivateUsers=yes",
+    ...(devices.length > 0 ? [] : ["PrivateUsers=yes"]),
     "PrivateIPC=yes",
     "ProtectProc=invisible",
-    "ProcSubset=pid",
+    ...(compilesForDevices ? [] : ["ProcSubset=pid"]),
     "ProtectClock=yes",
     "ProtectControlGroups=yes",
     "ProtectHostname=yes",
@@ -66,7 +67,7 @@ export function sandbox(options: SandboxOptions): string[] {
       : ["MemoryDenyWriteExecute=yes"]),
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
-    `SystemCallFilter=~@privileged${resources ? "" : " @resources"}`,
+    `SystemCallFilter=~@privileged${compilesForDevices ? "" : " @resources"}`,
     "SystemCallErrorNumber=EPERM",
     "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
     ...(network === "loopback"

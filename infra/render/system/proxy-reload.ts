@@ -1,0 +1,58 @@
+/** The proxy reads its files again by itself when its configuration or a certificate changes; certbot's part of that. */
+import { type Machine, type SystemFile, systemFile } from "./machine.ts";
+
+const name = "openclaw-proxy-reload";
+
+export function renderProxyReload({ proxy }: Machine): SystemFile[] {
+  if (proxy.kind === "none") return [];
+  const service = [
+    "[Unit]",
+    `Description=${proxy.kind} reads its files again`,
+    `After=${proxy.kind}.service`,
+    "# Many changes in a short time are no fault.",
+    "StartLimitIntervalSec=0",
+    "",
+    "[Service]",
+    "Type=oneshot",
+    "# Files that belong together change one after the other.",
+    "ExecStartPre=/bin/sleep 1",
+    "# With a fault in them the running ones stay in force. Streams end in the processes that they began in.",
+    `ExecStartPre=${proxy.check}`,
+    `ExecStart=/bin/systemctl reload ${proxy.kind}.service`,
+  ];
+  const path = [
+    "[Unit]",
+    `Description=Changes of ${proxy.kind}'s files and certificates`,
+    `After=${proxy.kind}.service`,
+    "",
+    "[Path]",
+    ...proxy.watched.map((watched) => `PathChanged=${watched}`),
+    "",
+    "[Install]",
+    "WantedBy=multi-user.target",
+  ];
+  return [
+    systemFile(`/etc/systemd/system/${name}.service`, service, { reload: ["systemctl daemon-reload"] }),
+    systemFile(`/etc/systemd/system/${name}.path`, path, {
+      reload: ["systemctl daemon-reload", `systemctl enable ${name}.path`, `systemctl restart ${name}.path`],
+      remove: [`systemctl disable --now ${name}.path`],
+    }),
+    ...(proxy.certbot ? [certbotHook(proxy)] : []),
+  ];
+}
+
+/** When to renew is certbot's own matter: its timer asks twice a day at a random time, and it knows how long a certificate has left. */
+function certbotHook({ kind, check }: Machine["proxy"]): SystemFile {
+  const lines = [
+    "#!/bin/sh",
+    "# After a renewal, once for each certificate.",
+    "set -eu",
+    check,
+    `systemctl reload ${kind}.service`,
+  ];
+  return systemFile("/etc/letsencrypt/renewal-hooks/deploy/openclaw", lines, {
+    mode: "0755",
+    validate: 'sh -n "$FILE"',
+    reload: ["systemctl enable --now certbot.timer"],
+  });
+}
