@@ -78,6 +78,29 @@ export function createBreaker(
     if (isOpen() || failures >= limit || outcomes.isBad(errorRate)) open(why, Math.min(maxOpenMs, openMs * 2 ** openings));
   }
 
+  const callEnds: CallEnds = {
+    trialEnded() {
+      trials -= 1;
+    },
+    answered() {
+      openings = 0;
+      asked = false;
+      failures = settings().failures - 1;
+      outcomes.clear();
+    },
+    succeeded(wasTrial) {
+      // A call that began before it opened says nothing of now.
+      if (isOpen() && !wasTrial) return;
+      if (wasTrial) outcomes.clear();
+      outcomes.add(true, settings().errorRate.windowMs);
+      failures = 0;
+      openings = 0;
+      asked = false;
+      reason = undefined;
+    },
+    failed,
+  };
+
   return {
     get state() {
       if (!isOpen()) return "closed";
@@ -99,39 +122,9 @@ export function createBreaker(
       return trials > 0 ? Number.POSITIVE_INFINITY : 0;
     },
     begin() {
-      let trial = isOpen();
-      if (trial) trials += 1;
-      const ended = (): void => {
-        if (trial) trials -= 1;
-        trial = false;
-      };
-      return {
-        answered() {
-          if (!trial) return;
-          ended();
-          openings = 0;
-          asked = false;
-          failures = settings().failures - 1;
-          outcomes.clear();
-        },
-        succeeded() {
-          const wasTrial = trial;
-          ended();
-          // A call that began before it opened says nothing of now.
-          if (isOpen() && !wasTrial) return;
-          if (wasTrial) outcomes.clear();
-          outcomes.add(true, settings().errorRate.windowMs);
-          failures = 0;
-          openings = 0;
-          asked = false;
-          reason = undefined;
-        },
-        failed(why, retryAfterMs) {
-          ended();
-          failed(why, retryAfterMs);
-        },
-        neither: ended,
-      };
+      const isTrial = isOpen();
+      if (isTrial) trials += 1;
+      return new Call(callEnds, isTrial);
     },
     hint() {
       if (isOpen() && !asked) openUntil = Math.min(openUntil, now());
@@ -142,4 +135,46 @@ export function createBreaker(
       reason = why;
     },
   };
+}
+
+/** What the end of a call means to its breaker. */
+interface CallEnds {
+  trialEnded(): void;
+  /** A trial's answer has begun. */
+  answered(): void;
+  succeeded(wasTrial: boolean): void;
+  failed(reason: ErrorCode, retryAfterMs: number | undefined): void;
+}
+
+class Call implements Permit {
+  readonly #ends: CallEnds;
+  #isTrial: boolean;
+
+  constructor(ends: CallEnds, isTrial: boolean) {
+    this.#ends = ends;
+    this.#isTrial = isTrial;
+  }
+
+  answered(): void {
+    if (!this.#isTrial) return;
+    this.neither();
+    this.#ends.answered();
+  }
+
+  succeeded(): void {
+    const wasTrial = this.#isTrial;
+    this.neither();
+    this.#ends.succeeded(wasTrial);
+  }
+
+  failed(reason: ErrorCode, retryAfterMs?: number): void {
+    this.neither();
+    this.#ends.failed(reason, retryAfterMs);
+  }
+
+  neither(): void {
+    if (!this.#isTrial) return;
+    this.#isTrial = false;
+    this.#ends.trialEnded();
+  }
 }

@@ -1,8 +1,9 @@
 // Places one call at the provider that the router chose, and keeps its books: latency, first token, tokens, outcome.
 import { type ErrorCode, GatewayError } from "../errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { BoundCounter, BoundGauge, BoundHistogram } from "../observability/registry.ts";
 import { costOf } from "./cost.ts";
-import { createMetering } from "./metering.ts";
+import { createMetering, type Metering } from "./metering.ts";
 import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
 import type { Route } from "./router.ts";
 import { createTail, readUsage, soundUsage, type Usage } from "./usage.ts";
@@ -24,109 +25,195 @@ export interface CallRecord {
   readonly traceparent?: string | undefined;
 }
 
-export interface PlacedCall extends CallHandle {
-  abort(outcome?: "cancelled" | "lost"): void;
+/** Where what becomes of a call is told: `onRecord` once. */
+export interface PlacedSink extends CallSink {
+  onRecord(record: CallRecord): void;
 }
 
-export function placeCall(
-  route: Route,
-  call: ModelCall,
-  sink: CallSink,
-  metrics: Metrics,
-  onRecord: (record: CallRecord) => void,
-): PlacedCall {
-  const { provider, model } = route;
-  const begun = performance.now();
-  // Anthropic says at the beginning of a stream what was read.
-  const tail = createTail(call.api === "messages" ? 2048 : 0);
-  const metering = createMetering(provider, call);
-  let firstByteMs: number | undefined;
-  let pieces = 0;
-  let lastPieceMs = 0;
-  let over = false;
+export class PlacedCall implements CallSink, CallHandle {
+  readonly #route: Route;
+  readonly #call: ModelCall;
+  readonly #sink: PlacedSink;
+  readonly #figures: UpstreamFigures;
+  readonly #metering: Metering;
+  /** Anthropic says at the beginning of a stream what was read. */
+  readonly #tail: ReturnType<typeof createTail>;
+  readonly #begun = performance.now();
+  #handle: CallHandle | undefined;
+  #firstByteMs: number | undefined;
+  #pieces = 0;
+  #lastPieceMs = 0;
+  #over = false;
   /** Asked once more, since the connection was stale. */
-  let again = false;
-  let told: Usage | undefined;
-  metrics.llmActive.add(1, provider.id);
+  #again = false;
+  #told: Usage | undefined;
 
-  function finish(outcome: CallRecord["outcome"]): void {
-    if (over) return;
-    over = true;
-    const durationMs = performance.now() - begun;
-    const said = told ?? readUsage(tail.text());
-    const metered = metering.finish(outcome === "ok", said && soundUsage(said));
+  constructor(route: Route, call: ModelCall, sink: PlacedSink, metrics: Metrics) {
+    this.#route = route;
+    this.#call = call;
+    this.#sink = sink;
+    this.#figures = figuresOf(metrics, route);
+    this.#metering = createMetering(route.provider, call);
+    this.#tail = createTail(call.api === "messages" ? headOfMessages : 0);
+    this.#figures.active.add(1);
+  }
+
+  /** Throws a GatewayError where it could not be placed; the record was told then. */
+  start(): void {
+    const { provider } = this.#route;
+    try {
+      this.#handle = provider.call(this.#call, this);
+    } catch (error) {
+      this.#finish("internal");
+      throw error instanceof GatewayError
+        ? error
+        : new GatewayError("internal", `provider ${provider.id} could not be called`, { cause: error });
+    }
+  }
+
+  head(type: string, length: number | undefined): void {
+    this.#sink.head(type, length);
+  }
+
+  data(chunk: Buffer): boolean {
+    if (this.#firstByteMs === undefined) {
+      this.#firstByteMs = performance.now() - this.#begun;
+      this.#figures.firstToken.observe(this.#firstByteMs / 1000);
+    }
+    if (this.#call.stream) {
+      this.#pieces += 1;
+      this.#lastPieceMs = performance.now() - this.#begun;
+    }
+    this.#tail.push(chunk);
+    this.#metering.push(chunk);
+    return this.#sink.data(chunk);
+  }
+
+  usage(usage: Usage): void {
+    this.#told = usage;
+  }
+
+  end(): void {
+    this.#finish("ok");
+    this.#sink.end();
+  }
+
+  fail(error: GatewayError): void {
+    const { provider, model } = this.#route;
+    if (error.stale && !this.#again && !this.#over && this.#firstByteMs === undefined) {
+      this.#again = true;
+      this.#figures.metrics.staleRetries.add(1, provider.id);
+      const spentMs = (this.#call.spentMs ?? 0) + performance.now() - this.#begun;
+      try {
+        this.#handle = provider.call({ ...this.#call, fresh: true, spentMs }, this);
+        return;
+      } catch {
+        // Told as what it was before: a connection that broke.
+      }
+    }
+    this.#finish(error.code);
+    const unlisted = error.code === "upstream_rejected" && error.status === 404 ? provider.unlisted?.(model) : undefined;
+    this.#sink.fail(unlisted === undefined ? error : new GatewayError("model_not_found", unlisted, { param: "model" }));
+  }
+
+  resume(): void {
+    this.#handle?.resume();
+  }
+
+  abort(outcome: "cancelled" | "lost" = "cancelled"): void {
+    this.#finish(outcome);
+    this.#handle?.abort();
+  }
+
+  #finish(outcome: CallRecord["outcome"]): void {
+    if (this.#over) return;
+    this.#over = true;
+    const figures = this.#figures;
+    const durationMs = performance.now() - this.#begun;
+    const firstByteMs = this.#firstByteMs;
+    const said = this.#told ?? readUsage(this.#tail.text());
+    const metered = this.#metering.finish(outcome === "ok", said && soundUsage(said));
     const usage = metered?.usage;
     const estimated = metered?.estimated ?? false;
-    const cost = usage && costOf(route, usage);
-    metrics.llmActive.add(-1, provider.id);
-    metrics.llmRequests.add(1, provider.id, model, outcome);
-    metrics.llmLatency.observe(durationMs / 1000, provider.id, model);
-    metrics.modelCallDuration.observe(durationMs / 1000, provider.id);
-    if (pieces > 1 && firstByteMs !== undefined)
-      metrics.interToken.observe((lastPieceMs - firstByteMs) / (pieces - 1) / 1000, provider.id, model);
-    if (outcome === "cancelled") metrics.cancellations.add(1, provider.id);
+    const cost = usage && costOf(this.#route, usage);
+    figures.active.add(-1);
+    figures.ended(outcome).add(1);
+    figures.latency.observe(durationMs / 1000);
+    figures.duration.observe(durationMs / 1000);
+    if (this.#pieces > 1 && firstByteMs !== undefined)
+      figures.interToken.observe((this.#lastPieceMs - firstByteMs) / (this.#pieces - 1) / 1000);
+    if (outcome === "cancelled") figures.metrics.cancellations.add(1, this.#route.provider.id);
     if (usage) {
-      metrics.llmTokens.add(usage.input, provider.id, model, "input");
-      metrics.llmTokens.add(usage.output, provider.id, model, "output");
-      if (estimated) metrics.llmTokensEstimated.add(usage.input + usage.output, provider.id, model);
+      figures.input.add(usage.input);
+      figures.output.add(usage.output);
+      if (estimated) figures.estimated.add(usage.input + usage.output);
     }
-    if (cost) metrics.llmCost.add(cost, provider.id, model);
-    onRecord({ outcome, durationMs, firstByteMs, usage, estimated, cost, traceparent: call.traceparent });
+    if (cost) figures.cost.add(cost);
+    this.#sink.onRecord({ outcome, durationMs, firstByteMs, usage, estimated, cost, traceparent: this.#call.traceparent });
+  }
+}
+
+const headOfMessages = 2048;
+
+/** The figures of one upstream, looked up once. */
+class UpstreamFigures {
+  readonly metrics: Metrics;
+  readonly active: BoundGauge;
+  readonly latency: BoundHistogram;
+  readonly duration: BoundHistogram;
+  readonly firstToken: BoundHistogram;
+  readonly interToken: BoundHistogram;
+  readonly input: BoundCounter;
+  readonly output: BoundCounter;
+  readonly estimated: BoundCounter;
+  readonly cost: BoundCounter;
+  readonly #provider: string;
+  readonly #model: string;
+  readonly #ended = new Map<string, BoundCounter>();
+
+  constructor(metrics: Metrics, { provider: { id }, model }: Route) {
+    this.metrics = metrics;
+    this.#provider = id;
+    this.#model = model;
+    this.active = metrics.llmActive.at(id);
+    this.latency = metrics.llmLatency.at(id, model);
+    this.duration = metrics.modelCallDuration.at(id);
+    this.firstToken = metrics.firstToken.at(id, model);
+    this.interToken = metrics.interToken.at(id, model);
+    this.input = metrics.llmTokens.at(id, model, "input");
+    this.output = metrics.llmTokens.at(id, model, "output");
+    this.estimated = metrics.llmTokensEstimated.at(id, model);
+    this.cost = metrics.llmCost.at(id, model);
   }
 
-  const watched: CallSink = {
-    head: (type, length) => sink.head(type, length),
-    data(chunk) {
-      if (firstByteMs === undefined) {
-        firstByteMs = performance.now() - begun;
-        metrics.firstToken.observe(firstByteMs / 1000, provider.id, model);
-      }
-      if (call.stream) {
-        pieces += 1;
-        lastPieceMs = performance.now() - begun;
-      }
-      tail.push(chunk);
-      metering.push(chunk);
-      return sink.data(chunk);
-    },
-    usage(usage) {
-      told = usage;
-    },
-    end() {
-      finish("ok");
-      sink.end();
-    },
-    fail(error) {
-      if (error.stale && !again && !over && firstByteMs === undefined) {
-        again = true;
-        metrics.staleRetries.add(1, provider.id);
-        const spentMs = (call.spentMs ?? 0) + performance.now() - begun;
-        try {
-          handle = provider.call({ ...call, fresh: true, spentMs }, watched);
-          return;
-        } catch {
-          // Told as what it was before: a connection that broke.
-        }
-      }
-      finish(error.code);
-      const unlisted = error.code === "upstream_rejected" && error.status === 404 ? provider.unlisted?.(model) : undefined;
-      sink.fail(unlisted === undefined ? error : new GatewayError("model_not_found", unlisted, { param: "model" }));
-    },
-  };
-  let handle: CallHandle;
-  try {
-    handle = provider.call(call, watched);
-  } catch (error) {
-    finish("internal");
-    throw error instanceof GatewayError
-      ? error
-      : new GatewayError("internal", `provider ${provider.id} could not be called`, { cause: error });
+  ended(outcome: CallRecord["outcome"]): BoundCounter {
+    const known = this.#ended.get(outcome);
+    if (known) return known;
+    const made = this.metrics.llmRequests.at(this.#provider, this.#model, outcome);
+    this.#ended.set(outcome, made);
+    return made;
   }
-  return {
-    resume: () => handle.resume(),
-    abort(outcome = "cancelled") {
-      finish(outcome);
-      handle.abort();
-    },
-  };
+}
+
+const known = new WeakMap<Metrics, Map<string, Map<string, UpstreamFigures>>>();
+/** Of a provider. Clients may choose names freely where one takes any: beyond this many they are looked up each time. */
+const maxModels = 1000;
+
+function figuresOf(metrics: Metrics, route: Route): UpstreamFigures {
+  let providers = known.get(metrics);
+  if (!providers) {
+    providers = new Map();
+    known.set(metrics, providers);
+  }
+  const { provider, model } = route;
+  let models = providers.get(provider.id);
+  if (!models) {
+    models = new Map();
+    providers.set(provider.id, models);
+  }
+  const found = models.get(model);
+  if (found) return found;
+  const made = new UpstreamFigures(metrics, route);
+  if (models.size < maxModels) models.set(model, made);
+  return made;
 }

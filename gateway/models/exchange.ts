@@ -1,7 +1,8 @@
 // One exchange with an upstream: phases and their timeouts, errors by table, truthful ends, back-pressure.
 import type { Timeouts } from "../config/stack.ts";
+import { type Timed, unwatch, watch } from "../deadlines.ts";
 import { type ErrorCode, GatewayError, systemCode } from "../errors.ts";
-import { ProtocolError } from "./http1/answer-head.ts";
+import { type AnswerHeaders, ProtocolError } from "./http1/answer-head.ts";
 import type { AnswerController, AnswerHandler } from "./http1/connection.ts";
 import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
 import { jsonOf, parseJson } from "./translate/json.ts";
@@ -9,166 +10,204 @@ import { streamEnds } from "./translate/stream-ends.ts";
 import { errorText } from "./translate/stream-error.ts";
 import { createTail } from "./usage.ts";
 
-export interface Exchange {
-  readonly handler: AnswerHandler;
-  readonly handle: CallHandle;
-  /** dispatch itself threw: the connections are closed, or the request cannot be written. */
-  refuse(error: unknown): void;
-}
-
 const maxErrorBytes = 64 * 1024;
-const connecting = "a connection";
 const clientLeft = (): Error => new Error("the client left");
 /** What JSON answers end with: } of an object, ] of a list. */
-const jsonEnds: readonly (number | undefined)[] = [0x7d, 0x5d];
+const braceEnd = 0x7d;
+const listEnd = 0x5d;
+const never = Number.POSITIVE_INFINITY;
 
-/** `ends` is what the last bytes of a stream hold, where it came to its end. */
-export function createExchange(
-  providerId: string,
-  stream: boolean,
-  timeouts: Timeouts,
-  sink: CallSink,
-  ends: RegExp = streamEnds.chat,
-  /** Less than the setting where other upstreams took some of the request's time. */
-  totalMs: number = timeouts.totalMs,
-  onHeaders?: ModelCall["onHeaders"],
-): Exchange {
-  let controller: AnswerController | undefined;
-  let done = false;
-  let status = 0;
-  let retryAfter: string | undefined;
-  let started = false;
-  let isJson = false;
-  const errorChunks: Buffer[] = [];
-  let errorBytes = 0;
-  const tail = stream ? createTail() : undefined;
-  let dropConnection: (() => void) | undefined;
+/** What an upstream is waited for. */
+const connection = "a connection";
+const responseHeaders = "response headers";
+const firstToken = "the first token";
+const nextToken = "the next token";
+const wholeAnswer = "the whole answer";
+
+export class Exchange implements AnswerHandler, CallHandle, Timed {
+  /** The sooner one of the phase's and the whole answer's. */
+  deadline: number;
+  slot = -1;
+  readonly #provider: string;
+  readonly #stream: boolean;
+  readonly #timeouts: Timeouts;
+  readonly #sink: CallSink;
+  /** What the last bytes of a stream hold, where it came to its end. */
+  readonly #ends: RegExp;
+  readonly #onHeaders: ModelCall["onHeaders"];
+  readonly #totalMs: number;
+  readonly #totalAt: number;
+  readonly #tail: ReturnType<typeof createTail> | undefined;
+  #controller: AnswerController | undefined;
+  #dropConnection: (() => void) | undefined;
+  #done = false;
+  #status = 0;
+  #retryAfter: string | undefined;
+  #started = false;
+  #isJson = false;
+  #errorChunks: Buffer[] | undefined;
+  #errorBytes = 0;
   /** A connection was opened for this call; otherwise one is used that was kept, and may be gone by now. */
-  let ownConnection = false;
-  let lastByte: number | undefined;
-  let phase = connecting;
-  let phaseMs = timeouts.connectMs;
-  let phaseTimer: NodeJS.Timeout | undefined;
-  const total = setTimeout(expire, totalMs, "the whole answer", totalMs);
-  const armPhase = (name: string, limitMs: number): void => {
-    clearTimeout(phaseTimer);
-    phase = name;
-    phaseMs = limitMs;
-    phaseTimer = setTimeout(() => expire(phase, phaseMs), limitMs);
-  };
+  #ownConnection = false;
+  #lastByte = 0;
+  #phase = connection;
+  #phaseMs = 0;
+  #phaseAt = never;
 
-  function expire(what: string, limitMs: number): void {
-    const text = what === connecting ? "cannot be connected to" : `did not send ${what}`;
-    finish(new GatewayError("upstream_timeout", `provider ${providerId} ${text} within ${limitMs} ms`));
+  /** `totalMs`: less than the setting where other upstreams took some of the request's time. */
+  constructor(
+    provider: string,
+    stream: boolean,
+    timeouts: Timeouts,
+    sink: CallSink,
+    ends: RegExp = streamEnds.chat,
+    totalMs: number = timeouts.totalMs,
+    onHeaders?: ModelCall["onHeaders"],
+  ) {
+    this.#provider = provider;
+    this.#stream = stream;
+    this.#timeouts = timeouts;
+    this.#sink = sink;
+    this.#ends = ends;
+    this.#totalMs = totalMs;
+    this.#totalAt = performance.now() + totalMs;
+    this.#onHeaders = onHeaders;
+    this.#tail = stream ? createTail() : undefined;
+    this.deadline = this.#totalAt;
+    watch(this);
   }
 
-  function drop(reason: Error): void {
-    if (controller) controller.abort(reason);
-    else dropConnection?.();
+  /** dispatch itself threw: the connections are closed, or the request cannot be written. */
+  refuse(error: unknown): void {
+    this.#finish(connectionError(this.#provider, error, false));
+  }
+
+  onConnecting(drop: () => void): void {
+    this.#dropConnection = drop;
+    this.#ownConnection = true;
+    if (this.#done) {
+      drop();
+      return;
+    }
+    // Not before: a call that waits for one of the connections that there are is not the upstream's failure.
+    this.#await(connection, this.#timeouts.connectMs);
+  }
+
+  onRequestStart(current: AnswerController): void {
+    this.#controller = current;
+    if (this.#done) current.abort(clientLeft());
+    else if (this.#stream) this.#await(responseHeaders, this.#timeouts.headersMs);
+    else this.#awaitNothing();
+  }
+
+  onResponseStart(_: AnswerController, code: number, headers: AnswerHeaders): void {
+    if (this.#done || code < 200) return;
+    this.#status = code;
+    this.#onHeaders?.(code, (name) => headers[name]);
+    this.#retryAfter = headers["retry-after"];
+    if (code >= 300) return;
+    const type = headers["content-type"] ?? "application/json";
+    // A page of a proxy between, or events for a call that asked for none.
+    if (type.startsWith("text/html") || (!this.#stream && type.startsWith("text/event-stream"))) {
+      this.#finish(new GatewayError("upstream_malformed", `provider ${this.#provider} sent something else than an answer`));
+      return;
+    }
+    this.#started = true;
+    if (this.#stream) this.#await(firstToken, this.#timeouts.firstTokenMs);
+    const length = headers["content-length"];
+    // A server that does not stream answers as a whole, also where a stream was asked for.
+    this.#isJson = this.#stream ? type.startsWith("application/json") : type.includes("json");
+    this.#sink.head(type, length === undefined ? undefined : Number(length));
+  }
+
+  onResponseData(current: AnswerController, chunk: Buffer): void {
+    if (this.#done) return;
+    if (this.#status >= 300) {
+      this.#errorBytes += chunk.length;
+      if (this.#errorBytes > maxErrorBytes)
+        this.#finish(upstreamError(this.#provider, this.#status, undefined, this.#retryAfter));
+      else if (this.#errorChunks) this.#errorChunks.push(chunk);
+      else this.#errorChunks = [chunk];
+      return;
+    }
+    if (this.#tail) {
+      this.#tail.push(chunk);
+      this.#await(nextToken, this.#timeouts.betweenTokensMs);
+    }
+    if (this.#isJson) this.#lastByte = lastVisible(chunk) ?? this.#lastByte;
+    if (this.#sink.data(chunk)) return;
+    // A slow reader is not the upstream's silence.
+    this.#awaitNothing();
+    current.pause();
+  }
+
+  onResponseEnd(): void {
+    if (this.#done) return;
+    if (!this.#started) {
+      this.#finish(upstreamError(this.#provider, this.#status, Buffer.concat(this.#errorChunks ?? []), this.#retryAfter));
+    } else if (this.#tail && !this.#isJson && !this.#ends.test(this.#tail.text())) {
+      this.#finish(new GatewayError("upstream_cut", `provider ${this.#provider} ended the stream in the middle`));
+    } else if (this.#isJson && this.#lastByte !== braceEnd && this.#lastByte !== listEnd) {
+      // Cut JSON in whole HTTP: a proxy or a server between lost the rest.
+      this.#finish(new GatewayError("upstream_malformed", `provider ${this.#provider} sent only a part of its answer`));
+    } else this.#finish();
+  }
+
+  onResponseError(_: AnswerController | undefined, error: Error): void {
+    const kept = !this.#ownConnection && this.#status === 0;
+    this.#finish(connectionError(this.#provider, error, this.#started, kept));
+  }
+
+  abort(): void {
+    if (this.#done) return;
+    this.#done = true;
+    unwatch(this);
+    this.#drop(clientLeft());
+  }
+
+  resume(): void {
+    if (this.#done || !this.#controller?.paused) return;
+    if (this.#stream) this.#await(nextToken, this.#timeouts.betweenTokensMs);
+    this.#controller.resume();
+  }
+
+  expire(nowMs: number): void {
+    const isTotal = nowMs >= this.#totalAt;
+    const what = isTotal ? wholeAnswer : this.#phase;
+    const limitMs = isTotal ? this.#totalMs : this.#phaseMs;
+    const text = what === connection ? "cannot be connected to" : `did not send ${what}`;
+    this.#finish(new GatewayError("upstream_timeout", `provider ${this.#provider} ${text} within ${limitMs} ms`));
+  }
+
+  #await(phase: string, limitMs: number): void {
+    this.#phase = phase;
+    this.#phaseMs = limitMs;
+    this.#phaseAt = performance.now() + limitMs;
+    this.deadline = this.#phaseAt < this.#totalAt ? this.#phaseAt : this.#totalAt;
+  }
+
+  #awaitNothing(): void {
+    this.#phaseAt = never;
+    this.deadline = this.#totalAt;
+  }
+
+  #drop(reason: Error): void {
+    if (this.#controller) this.#controller.abort(reason);
+    else this.#dropConnection?.();
   }
 
   /** Ends the exchange once; an error also drops the connection. */
-  function finish(error?: GatewayError): void {
-    if (done) return;
-    done = true;
-    clearTimeout(total);
-    clearTimeout(phaseTimer);
+  #finish(error?: GatewayError): void {
+    if (this.#done) return;
+    this.#done = true;
+    unwatch(this);
     if (!error) {
-      sink.end();
+      this.#sink.end();
       return;
     }
-    drop(error);
-    sink.fail(error);
+    this.#drop(error);
+    this.#sink.fail(error);
   }
-
-  const handler: AnswerHandler = {
-    onConnecting(drop) {
-      dropConnection = drop;
-      ownConnection = true;
-      if (done) return drop();
-      // Not before: a call that waits for one of the connections that there are is not the upstream's failure.
-      armPhase(connecting, timeouts.connectMs);
-    },
-    onRequestStart(current) {
-      controller = current;
-      if (done) return current.abort(clientLeft());
-      if (stream) armPhase("response headers", timeouts.headersMs);
-      else clearTimeout(phaseTimer);
-    },
-    onResponseStart(_, code, headers) {
-      if (done || code < 200) return;
-      status = code;
-      retryAfter = headers["retry-after"];
-      onHeaders?.(code, (name) => headers[name]);
-      if (code >= 300) return;
-      // A page of a proxy between, or events for a call that asked for none.
-      if (
-        headers["content-type"]?.startsWith("text/html") ||
-        (!stream && headers["content-type"]?.startsWith("text/event-stream"))
-      )
-        return finish(new GatewayError("upstream_malformed", `provider ${providerId} sent something else than an answer`));
-      started = true;
-      if (stream) armPhase("the first token", timeouts.firstTokenMs);
-      const length = headers["content-length"];
-      const type = headers["content-type"] ?? "application/json";
-      // A server that does not stream answers as a whole, also where a stream was asked for.
-      isJson = stream ? type.startsWith("application/json") : type.includes("json");
-      sink.head(type, length === undefined ? undefined : Number(length));
-    },
-    onResponseData(current, chunk) {
-      if (done) return;
-      if (status >= 300) {
-        errorBytes += chunk.length;
-        if (errorBytes <= maxErrorBytes) errorChunks.push(chunk);
-        else finish(upstreamError(providerId, status, undefined, retryAfter));
-        return;
-      }
-      if (tail) {
-        tail.push(chunk);
-        if (phase === "the first token") armPhase("the next token", timeouts.betweenTokensMs);
-        else phaseTimer?.refresh();
-      }
-      if (isJson) lastByte = lastVisible(chunk) ?? lastByte;
-      if (!sink.data(chunk)) {
-        // A slow reader is not the upstream's silence.
-        clearTimeout(phaseTimer);
-        current.pause();
-      }
-    },
-    onResponseEnd() {
-      if (done) return;
-      if (!started) return finish(upstreamError(providerId, status, Buffer.concat(errorChunks), retryAfter));
-      if (tail && !isJson && !ends.test(tail.text())) {
-        return finish(new GatewayError("upstream_cut", `provider ${providerId} ended the stream in the middle`));
-      }
-      // Cut JSON in whole HTTP: a proxy or a server between lost the rest.
-      if (isJson && !jsonEnds.includes(lastByte))
-        return finish(new GatewayError("upstream_malformed", `provider ${providerId} sent only a part of its answer`));
-      finish();
-    },
-    onResponseError(_, error) {
-      finish(connectionError(providerId, error, started, !ownConnection && status === 0));
-    },
-  };
-
-  return {
-    handler,
-    handle: {
-      abort() {
-        if (done) return;
-        done = true;
-        clearTimeout(total);
-        clearTimeout(phaseTimer);
-        drop(clientLeft());
-      },
-      resume() {
-        if (done || !controller?.paused) return;
-        if (stream) armPhase("the next token", timeouts.betweenTokensMs);
-        controller.resume();
-      },
-    },
-    refuse: (error) => finish(connectionError(providerId, error, false)),
-  };
 }
 
 /** The last byte that is not white space. */

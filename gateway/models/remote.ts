@@ -5,7 +5,7 @@ import type { Transport } from "../config/transport.ts";
 import { GatewayError } from "../errors.ts";
 import type { Connections } from "./connections.ts";
 import { createDial } from "./dial.ts";
-import { createExchange } from "./exchange.ts";
+import { Exchange } from "./exchange.ts";
 import type { AnswerController } from "./http1/connection.ts";
 import { headerLines, type UpstreamRequest } from "./http1/request-bytes.ts";
 import type { CallHandle, CallSink, ModelCall, ProviderDeps } from "./provider.ts";
@@ -82,20 +82,29 @@ export async function openRemote(
   };
   function ownBlock(key = settings.apiKey): OwnHeaders {
     const values = valuesNow(key);
-    if (kept && kept.key === key && kept.values.every((value, index) => value === values[index])) return kept.block;
+    if (kept && kept.key === key && isSame(kept.values, values)) return kept.block;
     const own = ownHeaders(key);
-    const block = { names: Object.keys(own), headers: own, lines: headerLines(own) };
+    const names = Object.keys(own);
+    const block: OwnHeaders = {
+      hasCallNames: names.some((name) => callHeaderNames.has(name)),
+      hasAny(others) {
+        for (const name in others) if (own[name] !== undefined) return true;
+        return false;
+      },
+      headers: own,
+      lines: headerLines(own),
+    };
     kept = { key, values, block };
     return block;
   }
   return {
     send(path, body, call, sink, ends, headers = noHeaders) {
       const totalMs = timeLeft(timeouts.totalMs, deps.timeouts.totalMs, call);
-      const exchange = createExchange(id, call.stream, timeouts, sink, ends, totalMs, call.onHeaders);
+      const exchange = new Exchange(id, call.stream, timeouts, sink, ends, totalMs, call.onHeaders);
       try {
         const own = ownBlock(call.key);
         // A name is written once: where a header of the call has the name of one of the provider's, it stands in its place.
-        const isPlain = !own.names.some((name) => callHeaderNames.has(name) || headers[name] !== undefined);
+        const isPlain = !own.hasCallNames && !own.hasAny(headers);
         const all: Record<string, string> = {
           "content-type": call.contentType ?? "application/json",
           accept: call.contentType ? "*/*" : call.stream ? "text/event-stream" : "application/json",
@@ -117,11 +126,11 @@ export async function openRemote(
           headers: all,
           reset: call.fresh === true,
         };
-        connections.dispatch(request, exchange.handler);
+        connections.dispatch(request, exchange);
       } catch (error) {
         exchange.refuse(error);
       }
-      return exchange.handle;
+      return exchange;
     },
     list: (path, read, timeoutMs) =>
       listServed(connections, id, base.origin, `${folder}${path}`, ownHeaders(), read, timeoutMs),
@@ -140,10 +149,18 @@ export async function openRemote(
 }
 
 interface OwnHeaders {
-  readonly names: readonly string[];
+  /** One of them has the name of a header that each call has. */
+  readonly hasCallNames: boolean;
+  /** One of them has the name of one of these. */
+  hasAny(others: Readonly<Record<string, string>>): boolean;
   readonly headers: Readonly<Record<string, string>>;
   /** The same as they are sent. */
   readonly lines: string;
+}
+
+function isSame(some: readonly string[], others: readonly string[]): boolean {
+  for (let index = 0; index < others.length; index += 1) if (some[index] !== others[index]) return false;
+  return some.length === others.length;
 }
 
 const noHeaders: Readonly<Record<string, string>> = {};

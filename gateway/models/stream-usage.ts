@@ -1,14 +1,17 @@
 // Token counts of streams whose client did not ask for them: the upstream is asked, and what it says of them is kept from the client.
 // https://platform.openai.com/docs/api-reference/chat/create (stream_options.include_usage)
+import type { GatewayError } from "../errors.ts";
 import type { CallSink, ModelCall, ModelEntry } from "./provider.ts";
 import { readChatUsage } from "./translate/chat-answer.ts";
 import { isJson, parseJson } from "./translate/json.ts";
 import { toUsage } from "./translate/neutral.ts";
+import type { Usage } from "./usage.ts";
 
 const asking = Buffer.from('"stream_options":{"include_usage":true},');
 const emptyList = Buffer.from("[]");
 const brace = 0x7b;
 const newline = 0x0a;
+const nothing = Buffer.alloc(0);
 /** A line that does not end is not the one that is looked for. */
 const maxHeldBytes = 64 * 1024;
 
@@ -25,58 +28,73 @@ export function askForUsage(
   // Where the client says anything of it, its word stands.
   if (body.includes('"stream_options"') && parseJson(body.toString("utf8"))?.stream_options !== undefined) return undefined;
   const begin = body.indexOf(brace) + 1;
-  return { body: Buffer.concat([body.subarray(0, begin), asking, body.subarray(begin)]), sink: withoutUsage(sink) };
+  return { body: Buffer.concat([body.subarray(0, begin), asking, body.subarray(begin)]), sink: new WithoutUsage(sink) };
 }
 
 /** Whole lines pass; the one event that has token counts and nothing else does not. */
-function withoutUsage(sink: CallSink): CallSink {
-  let held: Buffer[] = [];
-  let heldBytes = 0;
-  let dropBlank = false;
+class WithoutUsage implements CallSink {
+  readonly #sink: CallSink;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #dropBlank = false;
 
-  function release(last: Buffer): Buffer {
-    if (heldBytes === 0) return last;
-    const whole = Buffer.concat([...held, last]);
-    held = [];
-    heldBytes = 0;
+  constructor(sink: CallSink) {
+    this.#sink = sink;
+  }
+
+  head(contentType: string, contentLength: number | undefined): void {
+    this.#sink.head(contentType, contentLength);
+  }
+
+  usage(usage: Usage): void {
+    this.#sink.usage?.(usage);
+  }
+
+  data(chunk: Buffer): boolean {
+    const end = chunk.lastIndexOf(newline) + 1;
+    if (end === chunk.length) return this.#pass(this.#release(chunk));
+    let flows = true;
+    if (end > 0) flows = this.#pass(this.#release(chunk.subarray(0, end)));
+    this.#held.push(end > 0 ? chunk.subarray(end) : chunk);
+    this.#heldBytes += chunk.length - end;
+    return this.#heldBytes <= maxHeldBytes ? flows : this.#sink.data(this.#release(nothing));
+  }
+
+  end(): void {
+    if (this.#heldBytes > 0) this.#pass(this.#release(nothing));
+    this.#sink.end();
+  }
+
+  fail(error: GatewayError): void {
+    this.#sink.fail(error);
+  }
+
+  #release(last: Buffer): Buffer {
+    if (this.#heldBytes === 0) return last;
+    const whole = Buffer.concat([...this.#held, last]);
+    this.#held = [];
+    this.#heldBytes = 0;
     return whole;
   }
 
-  function pass(lines: Buffer): boolean {
+  #pass(lines: Buffer): boolean {
     // Nearly all pieces of a stream are told from it by one look.
-    if (!dropBlank && !lines.includes(emptyList)) return sink.data(lines);
+    if (!this.#dropBlank && !lines.includes(emptyList)) return this.#sink.data(lines);
     const kept: Buffer[] = [];
     for (let from = 0; from < lines.length; ) {
       const end = lines.indexOf(newline, from);
       const line = lines.subarray(from, end === -1 ? lines.length : end + 1);
       from += line.length;
       const text = line.toString("utf8").trimEnd();
-      if (dropBlank && text === "") {
-        dropBlank = false;
+      if (this.#dropBlank && text === "") {
+        this.#dropBlank = false;
         continue;
       }
-      dropBlank = isUsage(text, sink);
-      if (!dropBlank) kept.push(line);
+      this.#dropBlank = isUsage(text, this.#sink);
+      if (!this.#dropBlank) kept.push(line);
     }
-    return kept.length === 0 || sink.data(Buffer.concat(kept));
+    return kept.length === 0 || this.#sink.data(Buffer.concat(kept));
   }
-
-  return {
-    ...sink,
-    data(chunk) {
-      const end = chunk.lastIndexOf(newline) + 1;
-      if (end === chunk.length) return pass(release(chunk));
-      let flows = true;
-      if (end > 0) flows = pass(release(chunk.subarray(0, end)));
-      held.push(end > 0 ? chunk.subarray(end) : chunk);
-      heldBytes += chunk.length - end;
-      return heldBytes <= maxHeldBytes ? flows : sink.data(release(Buffer.alloc(0)));
-    },
-    end() {
-      if (heldBytes > 0) pass(release(Buffer.alloc(0)));
-      sink.end();
-    },
-  };
 }
 
 function isUsage(line: string, sink: CallSink): boolean {

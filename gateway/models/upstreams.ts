@@ -1,7 +1,7 @@
 // What is known of each upstream ("provider/model") beyond a reload: calls under way, and its breaker.
 import { type ErrorCode, errorTable, type GatewayError } from "../errors.ts";
 import type { Metrics } from "../observability/metrics.ts";
-import { type Breaker, type BreakerSettings, type BreakerState, createBreaker } from "./breaker.ts";
+import { type Breaker, type BreakerSettings, type BreakerState, createBreaker, type Permit } from "./breaker.ts";
 import type { Route } from "./router.ts";
 
 export interface UpstreamState {
@@ -36,13 +36,64 @@ export interface Upstreams {
   configure(settings: BreakerSettings): void;
 }
 
-/** From here on those whose failures are long ago are forgotten. */
+/** Clients may choose names freely: from here on those that have nothing to tell are forgotten. */
 const sweptSize = 1000;
 
 interface Entry {
   readonly provider: string;
   readonly breaker: Breaker;
   active: number;
+}
+
+/** Routes are kept by the router, and their names with them. */
+const keys = new WeakMap<Route, string>();
+
+function keyOf(route: Route): string {
+  const known = keys.get(route);
+  if (known !== undefined) return known;
+  const made = `${route.provider.id}/${route.model}`;
+  keys.set(route, made);
+  return made;
+}
+
+interface CallFigures {
+  state(state: BreakerState, route: Route): void;
+}
+
+class Call implements CallUnderWay {
+  readonly #route: Route;
+  readonly #entry: Entry;
+  readonly #figures: CallFigures;
+  readonly #permit: Permit;
+
+  constructor(route: Route, entry: Entry, figures: CallFigures) {
+    this.#route = route;
+    this.#entry = entry;
+    this.#figures = figures;
+    this.#permit = entry.breaker.begin();
+  }
+
+  /** The state before is that of the last figure: time alone turns open into half-open. */
+  show(before: BreakerState): void {
+    const { state } = this.#entry.breaker;
+    if (state !== before || state !== "closed") this.#figures.state(state, this.#route);
+  }
+
+  answered(): void {
+    const before = this.#entry.breaker.state;
+    this.#permit.answered();
+    this.show(before);
+  }
+
+  end(outcome: "ok" | "cancelled" | GatewayError): void {
+    const entry = this.#entry;
+    entry.active -= 1;
+    const before = entry.breaker.state;
+    if (outcome === "cancelled") this.#permit.neither();
+    else if (outcome === "ok" || !isUpstreamsFault(outcome)) this.#permit.succeeded();
+    else this.#permit.failed(outcome.code, retryAfterMs(outcome.retryAfter));
+    this.show(before);
+  }
 }
 
 /** `now` gives milliseconds that never go back. */
@@ -54,9 +105,9 @@ export function createUpstreams(
 ): Upstreams {
   let settings = initial;
   const entries = new Map<string, Entry>();
-  const keyOf = ({ provider, model }: Route): string => `${provider.id}/${model}`;
-
-  const entryOf = (route: Route): Entry => entryAt(keyOf(route), route.provider.id);
+  const figures: CallFigures = {
+    state: (state, { provider, model }) => metrics.breakerState.set(stateNumbers[state], provider.id, model),
+  };
 
   function entryAt(key: string, provider: string): Entry {
     const found = entries.get(key);
@@ -81,33 +132,11 @@ export function createUpstreams(
     active: (route) => entries.get(keyOf(route))?.active ?? 0,
     waitMs: (route) => entries.get(keyOf(route))?.breaker.waitMs() ?? 0,
     begin(route) {
-      const entry = entryOf(route);
-      const permit = entry.breaker.begin();
+      const entry = entryAt(keyOf(route), route.provider.id);
       entry.active += 1;
-      /** The state before is that of the last figure: time alone turns open into half-open. */
-      const show = (before: BreakerState): void => {
-        const { state } = entry.breaker;
-        if (state !== before || state !== "closed")
-          metrics.breakerState.set(stateNumbers[state], route.provider.id, route.model);
-      };
-      show("closed");
-      return {
-        answered() {
-          const before = entry.breaker.state;
-          permit.answered();
-          show(before);
-        },
-        end(outcome) {
-          entry.active -= 1;
-          const before = entry.breaker.state;
-          if (outcome === "cancelled") permit.neither();
-          else if (outcome === "ok" || !isUpstreamsFault(outcome)) permit.succeeded();
-          else permit.failed(outcome.code, retryAfterMs(outcome.retryAfter));
-          show(before);
-          // Clients may choose names freely: only what has something to tell is kept.
-          if (entry.active === 0 && entry.breaker.blank) entries.delete(keyOf(route));
-        },
-      };
+      const call = new Call(route, entry, figures);
+      call.show("closed");
+      return call;
     },
     answered(providerId) {
       for (const { provider, breaker } of entries.values()) {
