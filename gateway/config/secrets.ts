@@ -7,6 +7,7 @@ import { GatewayError, messageOf, systemCode } from "../errors.ts";
 import { type Fault, isPlain, type Path } from "./faults.ts";
 import type { SecretInput, SecretProvider, SecretRef } from "./fields.ts";
 import { type Environment, expandHome } from "./places.ts";
+import { createRedaction } from "./redaction.ts";
 import { isSecretKey } from "./secret-keys.ts";
 
 export interface Secrets {
@@ -34,8 +35,6 @@ interface Use {
 }
 
 const run = promisify(execFile);
-/** Shorter secrets are not searched for in texts: they would turn up in ordinary words. */
-const minRedacted = 6;
 
 export async function createSecrets(
   config: unknown,
@@ -45,8 +44,8 @@ export async function createSecrets(
   const literals = new Set<string>();
   collect(config, [], uses, literals);
   const values = new Map<string, string>();
-  /** How they may be spelled in texts; made when a text is looked at, for each line of the log asks. */
-  let forms: readonly string[] | undefined;
+  /** Made when a text is looked at, for each line of the log asks. */
+  let redaction: ((text: string) => string) | undefined;
 
   const refresh = async () => {
     const faults: Fault[] = [];
@@ -56,7 +55,7 @@ export async function createSecrets(
         const value = await readSecret(ref, options);
         changed ||= values.get(keyOf(ref)) !== value;
         values.set(keyOf(ref), value);
-        forms = undefined;
+        redaction = undefined;
       } catch (error) {
         faults.push({ path, problem: messageOf(error), fix: fixOf(error) });
       }
@@ -83,28 +82,14 @@ export async function createSecrets(
     ],
     refresh,
     redact(text) {
-      forms ??= formsOf([...values.values(), ...literals]);
-      let clean = text;
-      for (const form of forms) if (clean.includes(form)) clean = clean.replaceAll(form, "[secret]");
-      return clean;
+      redaction ??= createRedaction([...values.values(), ...literals]);
+      return redaction(text);
     },
   };
   return { secrets, faults };
 }
 
 const keyOf = (ref: SecretRef): string => `${ref.source}\0${ref.provider}\0${ref.id}`;
-
-function formsOf(values: readonly string[]): readonly string[] {
-  const all = values
-    .filter((value) => value.length >= minRedacted)
-    .flatMap((value) => [
-      value,
-      JSON.stringify(value).slice(1, -1),
-      encodeURIComponent(value),
-      Buffer.from(value).toString("base64"),
-    ]);
-  return [...new Set(all)];
-}
 
 /** References are recognised by their shape; plain texts in a secret's place are remembered for redaction. */
 function collect(node: unknown, path: Path, uses: Use[], literals: Set<string>): void {

@@ -35,7 +35,29 @@ export interface LogFields {
   readonly paths?: readonly string[];
 }
 
+/** Of the access log: what it says of one request. */
+export interface AccessFields {
+  readonly request_id: string;
+  readonly method: string;
+  readonly route: string;
+  readonly status: number;
+  readonly duration_ms: number;
+  readonly remote: string | undefined;
+  readonly token_id: string | undefined;
+  readonly trace_id: string;
+  readonly provider: string | undefined;
+  readonly model: string | undefined;
+  readonly stream: boolean | undefined;
+  readonly tries: number | undefined;
+  readonly cache: string | undefined;
+  readonly ttft_ms: number | undefined;
+  readonly llm_tokens: number | undefined;
+  readonly error_code: string | undefined;
+}
+
 export interface Log {
+  /** The line of a request: the same as `info` or `debug` of its fields as "request", and cheaper. */
+  access(level: "info" | "debug", fields: AccessFields): void;
   debug(event: string, message: string, fields?: LogFields): void;
   info(event: string, message: string, fields?: LogFields): void;
   warn(event: string, message: string, fields?: LogFields): void;
@@ -47,7 +69,7 @@ export interface Log {
 }
 
 export interface LogSettings {
-  /** Lines of debug and info wait for the end of the event loop's turn, and are written together: who exits must flush. */
+  /** Lines of debug and info wait a few milliseconds, and are written together: who exits must flush. */
   readonly gathered?: boolean;
   readonly level?: Level;
   readonly format?: "json" | "text";
@@ -57,8 +79,9 @@ export interface LogSettings {
 
 /** More is written at once: a burst must not become one long pause. */
 const maxWaiting = 64 * 1024;
+const gatherMs = 4;
 
-export function createLog(write: (line: string) => void, settings: LogSettings = {}, now: () => Date = () => new Date()): Log {
+export function createLog(write: (line: string) => void, settings: LogSettings = {}, now: () => number = Date.now): Log {
   const state = {
     threshold: levels.indexOf(settings.level ?? "info"),
     format: settings.format ?? "json",
@@ -67,9 +90,9 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
   };
 
   let waiting = "";
-  let flushing: NodeJS.Immediate | undefined;
+  let flushing: NodeJS.Timeout | undefined;
   function flush(): void {
-    clearImmediate(flushing);
+    clearTimeout(flushing);
     flushing = undefined;
     if (waiting === "") return;
     const text = state.redact ? state.redact(waiting) : waiting;
@@ -77,20 +100,42 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
     write(text);
   }
 
+  function gather(atOnce: boolean): void {
+    if (atOnce || waiting.length > maxWaiting) flush();
+    else flushing ??= setTimeout(flush, gatherMs);
+  }
+
   function logger(component: string): Log {
-    const start = `","component":${JSON.stringify(component)},"event":`;
+    const starts = new Map<string, string>();
+    /** All between the time and the message: the same for each line of one kind. */
+    const startOf = (level: Level, event: string): string => {
+      const known = starts.get(level + event);
+      if (known !== undefined) return known;
+      const made = `","level":"${level}","component":${JSON.stringify(component)},"event":${quoted(event)},"message":`;
+      // Events are words of the program.
+      if (starts.size < maxKnown) starts.set(level + event, made);
+      return made;
+    };
     const put = (level: Level, event: string, message: string, fields: LogFields = {}): void => {
       if (levels.indexOf(level) < state.threshold) return;
-      const time = now().toISOString();
+      const time = stamp(now());
       if (state.format === "json") {
         // The fields are not copied into an object of the whole line: this is one of the things that each request does.
-        const begin = `{"timestamp":"${time}","level":"${level}${start}${quoted(event)},"message":${quoted(message)}`;
-        waiting += `${begin}${jsonOf(fields)}}\n`;
+        waiting += `{"timestamp":"${time}${startOf(level, event)}${quoted(message)}${jsonOf(fields)}}\n`;
       } else waiting += `${time} ${level.toUpperCase().padEnd(5)} ${component} ${event}: ${message}${textOf(fields)}\n`;
-      if (!state.gathered || levels.indexOf(level) > levels.indexOf("info") || waiting.length > maxWaiting) flush();
-      else flushing ??= setImmediate(flush);
+      gather(!state.gathered || levels.indexOf(level) > levels.indexOf("info"));
+    };
+    const access = (level: "info" | "debug", fields: AccessFields): void => {
+      if (levels.indexOf(level) < state.threshold) return;
+      if (state.format !== "json") {
+        put(level, "request", `${fields.method} ${fields.route} ${fields.status}`, fields);
+        return;
+      }
+      waiting += `{"timestamp":"${stamp(now())}${startOf(level, "request")}${accessOf(fields)}`;
+      gather(!state.gathered);
     };
     return {
+      access,
       debug: (event, message, fields) => put("debug", event, message, fields),
       info: (event, message, fields) => put("info", event, message, fields),
       warn: (event, message, fields) => put("warn", event, message, fields),
@@ -112,14 +157,69 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
   return logger("gateway");
 }
 
-const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
-const quoted = (text: string): string => (plain.test(text) ? `"${text}"` : JSON.stringify(text));
+/** What is written again and again is made once: bounded, for some of it is a client's. */
+const maxKnown = 512;
+const maxKnownChars = 64;
+const knownQuoted = new Map<string, string>();
+
+function quoted(text: string): string {
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) return JSON.stringify(text);
+  }
+  return `"${text}"`;
+}
+
+/** For names, of which there are few. */
+function quotedName(text: string): string {
+  const known = knownQuoted.get(text);
+  if (known !== undefined) return known;
+  const made = quoted(text);
+  if (text.length > maxKnownChars) return made;
+  if (knownQuoted.size >= maxKnown) knownQuoted.clear();
+  knownQuoted.set(text, made);
+  return made;
+}
+
+/** Message and fields of a request's line, to its end. */
+function accessOf(f: AccessFields): string {
+  const method = quotedName(f.method);
+  const route = quotedName(f.route);
+  let text = `${method.slice(0, -1)} ${route.slice(1, -1)} ${f.status}","request_id":${quoted(f.request_id)},"method":${method},"route":${route},"status":${f.status},"duration_ms":${f.duration_ms}`;
+  if (f.remote !== undefined) text += `,"remote":${quotedName(f.remote)}`;
+  if (f.token_id !== undefined) text += `,"token_id":${quotedName(f.token_id)}`;
+  text += `,"trace_id":${quoted(f.trace_id)}`;
+  if (f.provider !== undefined) text += `,"provider":${quotedName(f.provider)}`;
+  if (f.model !== undefined) text += `,"model":${quotedName(f.model)}`;
+  if (f.stream !== undefined) text += f.stream ? ',"stream":true' : ',"stream":false';
+  if (f.tries !== undefined) text += `,"tries":${f.tries}`;
+  if (f.cache !== undefined) text += `,"cache":${quotedName(f.cache)}`;
+  if (f.ttft_ms !== undefined) text += `,"ttft_ms":${f.ttft_ms}`;
+  if (f.llm_tokens !== undefined) text += `,"llm_tokens":${f.llm_tokens}`;
+  if (f.error_code !== undefined) text += `,"error_code":${quotedName(f.error_code)}`;
+  return `${text}}\n`;
+}
+
+/** The seconds of the last stamp, which the next one nearly always shares. */
+let second = Number.NaN;
+let secondText = "";
+
+/** As toISOString writes it. */
+function stamp(timeMs: number): string {
+  const of = Math.floor(timeMs / 1000);
+  if (of !== second) {
+    second = of;
+    secondText = new Date(of * 1000).toISOString().slice(0, 20);
+  }
+  const ms = Math.floor(timeMs) - of * 1000;
+  return `${secondText}${ms < 10 ? "00" : ms < 100 ? "0" : ""}${ms}Z`;
+}
 
 /** Each with a comma before it. */
 function jsonOf(fields: LogFields): string {
   let text = "";
   let key: keyof LogFields;
-  // Without a list of its entries: there are twenty in each request's line.
+  // Without a list of its entries.
   for (key in fields) {
     const value = fields[key];
     if (value === undefined) continue;
