@@ -43,9 +43,10 @@ const packages = [
   "sqlite3",
   "python3",
   "dnsutils",
+  "python3-certbot-dns-rfc2136",
 ];
 /** To be counted up when something below changes what is built. */
-const version = 1;
+const version = 2;
 
 const folderOf = (suite: Suite): string =>
   join(homedir(), `.cache/openclaw-stack/debian-packages-${suite}-${version}-${digest(packages.join()).slice(0, 8)}`);
@@ -90,6 +91,9 @@ async function inOverlay(base: string, root: string, archives: string): Promise<
     root="$2/root"; shift 3
     mkdir -p "$root/var/cache/apt/archives/partial"
     chroot "$root" apt-get -q update
+    # What the root has: machines may install it again, and smaller images have it not.
+    chroot "$root" apt-get -q -y -o APT::Keep-Downloaded-Packages=true --download-only --reinstall install \\
+      $(chroot "$root" dpkg-query -W -f '\${Package} ')
     # One by one: they need not go together.
     for package in "$@"; do
       echo "fetching $package"
