@@ -87,20 +87,23 @@ export const dockerSettings = z.strictObject({
     .min(1)
     .optional()
     .describe("tcp://: the folder on this machine with ca.pem, cert.pem and key.pem; without it tcp:// is refused"),
+  platform: z
+    .enum(["linux/amd64", "linux/arm64"])
+    .default("linux/amd64")
+    .describe("the host's kind of processor; the gateway's image is made for it"),
   project: z
     .string()
     .regex(namePattern, "expected lower-case letters, digits, _ and -")
     .default("openclaw")
     .describe("names of containers, networks and volumes begin with it; one for each stack on a host"),
   gateways: z.int().min(1).max(32).default(1).describe("gateways; more than one share limits and budgets through Redis"),
-  publish: z
-    .strictObject({
-      address: z.string().min(1).default("0.0.0.0").describe("the host's address; :: for IPv6 as well"),
-      http: z.int().min(1).max(65535).default(80).describe("the port that redirects to https and answers ACME"),
-      https: z.int().min(1).max(65535).default(443).describe("the port that people use"),
-    })
-    .prefault({})
-    .describe("the only ports that are open on the host"),
+  addresses: z
+    .array(z.string().min(1))
+    .min(1)
+    .default(["0.0.0.0"])
+    .describe(
+      'addresses of the host on which proxy.ports are open; add "::" for IPv6, whose clients all have one address then',
+    ),
   image: z
     .strictObject({ name: imageName, digest: imageDigest })
     .optional()
@@ -167,6 +170,11 @@ export const dockerSettings = z.strictObject({
     })
     .prefault({})
     .describe("json-file logs of each container"),
+  directory: z
+    .string()
+    .regex(/^\/[\w./-]+$/, "expected an absolute path")
+    .optional()
+    .describe("where compose.yaml is put on the host, for operators; left out: /opt/<project>"),
   tools: z.boolean().default(true).describe("openclaw-cli in compose.yaml, for `docker compose --profile tools run`"),
 });
 

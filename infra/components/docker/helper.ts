@@ -1,0 +1,93 @@
+/** A short-lived container that works on files where only the daemon can: in a volume, or in a folder of the host. */
+import { z } from "zod";
+import type { Docker } from "./client.ts";
+import { type TarFile, tarOf } from "./tar.ts";
+
+export interface HelperOptions {
+  /** A volume's name, or an absolute path on the host. */
+  place: string;
+  /** An image that holds Node; left out: the newest gateway's image on the host. */
+  image?: string;
+  /** JavaScript; it finds the place at /place, and what it is told in the environment variable TASK. */
+  script: string;
+  task: object;
+  /** Put into /place/<incoming> before the script runs: their contents are in no argument and no environment. */
+  files?: readonly TarFile[];
+  incoming?: string;
+}
+
+const imageTitle = "org.opencontainers.image.title=openclaw-gateway";
+const workLabel = "openclaw-stack.helper";
+const node = "/opt/openclaw/bin/node";
+
+const made = z.object({ Id: z.string() });
+const ended = z.object({ StatusCode: z.int() });
+
+/** Resolves with what the script printed. @throws with what it printed, where it failed */
+export async function runHelper(docker: Docker, options: HelperOptions): Promise<string> {
+  const { place, script, task, files = [], incoming = ".incoming" } = options;
+  await removeLeftovers(docker, place);
+  const body = {
+    Image: options.image ?? (await gatewayImage(docker)),
+    Entrypoint: [node, "-e", script],
+    Cmd: [],
+    Env: [`TASK=${JSON.stringify({ ...task, incoming })}`],
+    User: "0:0",
+    Healthcheck: { Test: ["NONE"] },
+    Labels: { [workLabel]: place },
+    HostConfig: {
+      Binds: [`${place}:/place`],
+      NetworkMode: "none",
+      CapDrop: ["ALL"],
+      CapAdd: ["CHOWN", "DAC_OVERRIDE", "FOWNER"],
+      SecurityOpt: ["no-new-privileges"],
+      LogConfig: { Type: "json-file", Config: {} },
+    },
+  };
+  const { Id: id } = await docker.json({ method: "POST", path: "/containers/create", body }, made);
+  try {
+    if (files.length > 0) {
+      const archive = tarOf(incoming, files);
+      await docker.bytes({ method: "PUT", path: `/containers/${id}/archive`, query: { path: "/place" }, body: archive });
+    }
+    await docker.bytes({ method: "POST", path: `/containers/${id}/start` });
+    const { StatusCode: code } = await docker.json({ method: "POST", path: `/containers/${id}/wait` }, ended);
+    const query = { stdout: true, stderr: true };
+    const said = withoutHeaders(await docker.bytes({ method: "GET", path: `/containers/${id}/logs`, query })).trim();
+    if (code !== 0) throw new Error(said || `the helper container ended with ${code}`);
+    return said;
+  } finally {
+    await docker.bytes({ method: "DELETE", path: `/containers/${id}`, query: { force: true, v: true } }).catch(() => {});
+  }
+}
+
+/** Of a run that was cut off. */
+async function removeLeftovers(docker: Docker, place: string): Promise<void> {
+  const filters = JSON.stringify({ label: [`${workLabel}=${place}`], status: ["created", "exited", "dead"] });
+  const list = await docker.json({ method: "GET", path: "/containers/json", query: { all: true, filters } }, z.array(made));
+  for (const { Id } of list) {
+    await docker.bytes({ method: "DELETE", path: `/containers/${Id}`, query: { force: true, v: true } }).catch(() => {});
+  }
+}
+
+async function gatewayImage(docker: Docker): Promise<string> {
+  const filters = JSON.stringify({ label: [imageTitle] });
+  const images = await docker.json(
+    { method: "GET", path: "/images/json", query: { filters } },
+    z.array(z.object({ Id: z.string(), Created: z.number() })),
+  );
+  const newest = images.toSorted((a, b) => b.Created - a.Created)[0];
+  if (!newest) throw new Error("the gateway's image is not on the host: run `npm run up` again, it is built first");
+  return newest.Id;
+}
+
+/** Each piece of a container's output has a header of eight bytes, the last four its length. */
+export function withoutHeaders(output: Buffer): string {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at + 8 <= output.length; ) {
+    const end = at + 8 + output.readUInt32BE(at + 4);
+    pieces.push(output.subarray(at + 8, end));
+    at = end;
+  }
+  return Buffer.concat(pieces).toString("utf8");
+}

@@ -1,0 +1,60 @@
+/** Waits until a proxy in a container serves by its new configuration: new worker processes, none of the old ones takes more. */
+import { setTimeout as pause } from "node:timers/promises";
+import { z } from "zod";
+import type { Docker } from "./client.ts";
+
+export interface Running {
+  id: string;
+  workers: string[];
+}
+
+const listed = z.array(z.object({ Id: z.string() }));
+const top = z.object({ Titles: z.array(z.string()), Processes: z.array(z.array(z.string())).nullable() });
+const timeoutMs = 60_000;
+const lookMs = 100;
+
+/** The service's container and the processes that serve now; undefined where it does not run. */
+export async function findRunning(docker: Docker, project: string, service: string): Promise<Running | undefined> {
+  const filters = JSON.stringify({
+    label: [`openclaw-stack.project=${project}`, `com.docker.compose.service=${service}`],
+    status: ["running"],
+  });
+  const [container] = await docker.json({ method: "GET", path: "/containers/json", query: { filters } }, listed);
+  return container && { id: container.Id, workers: await workersOf(docker, container.Id) };
+}
+
+export async function awaitReload(docker: Docker, { id, workers }: Running): Promise<void> {
+  for (const until = Date.now() + timeoutMs; ; ) {
+    const now = await workersOf(docker, id);
+    if (now.length > 0 && !now.some((worker) => workers.includes(worker))) return;
+    if (Date.now() > until) {
+      throw new Error(
+        `the proxy did not take its new configuration in ${timeoutMs / 1000} s and goes on with the one before; see: docker logs ${id.slice(0, 12)}`,
+      );
+    }
+    await pause(lookMs);
+  }
+}
+
+/** Processes that take new connections, by what the host's ps says; those that only finish what they began are left out. */
+async function workersOf(docker: Docker, id: string): Promise<string[]> {
+  const { Titles, Processes } = await docker.json(
+    { method: "GET", path: `/containers/${id}/top`, query: { ps_args: "-eo pid,ppid,args" } },
+    top,
+  );
+  const [pid, parent, args] = ["PID", "PPID", "COMMAND"].map((title) => Titles.indexOf(title));
+  const rows = (Processes ?? []).map((row) => ({
+    pid: row[pid ?? 0] ?? "",
+    parent: row[parent ?? 1] ?? "",
+    args: row[args ?? 2] ?? "",
+  }));
+  const nginx = rows.filter((row) => row.args.startsWith("nginx: worker process"));
+  if (nginx.length > 0) return nginx.filter((row) => !row.args.includes("shutting down")).map((row) => row.pid);
+  // HAProxy: the newest child of its master serves; the others finish.
+  const haproxy = rows.filter((row) => /(^|\/)haproxy /.test(row.args));
+  const children = haproxy.filter((row) => haproxy.some((other) => other.pid === row.parent));
+  return children
+    .map((row) => row.pid)
+    .toSorted((a, b) => Number(a) - Number(b))
+    .slice(-1);
+}
