@@ -83,6 +83,8 @@ function serviceUnit(machine: Machine, link: "current" | "next"): SystemFile {
     "StartLimitBurst=40",
     "",
     "[Service]",
+    "# Both accept on the same socket.",
+    `Sockets=${gatewaySocket}`,
     ...start(machine, link),
     ...stop(machine),
     ...restarts(machine, name),
