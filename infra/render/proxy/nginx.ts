@@ -27,7 +27,6 @@ export function renderNginx(site: Site, host: NginxHost = {}): RenderedFiles {
 
 function mainLevel({ timeouts }: Site): string[] {
   return [
-    "worker_rlimit_nofile 65536;",
     "# Streams that run while the configuration changes end by themselves, or after this time.",
     `worker_shutdown_timeout ${timeouts.reloadSeconds}s;`,
   ];
@@ -38,6 +37,7 @@ function wholeFile(site: Site, { runtimeFolder = "/tmp" }: NginxHost, siteFile: 
   return [
     written,
     "worker_processes auto;",
+    "worker_rlimit_nofile 65536;",
     ...mainLevel(site),
     `pid ${runtimeFolder}/nginx.pid;`,
     "error_log stderr warn;",
