@@ -96,11 +96,20 @@ export async function freePort(): Promise<number> {
   return typeof address === "object" && address ? address.port : 0;
 }
 
-export function spawnGateway(configPath: string, stateDir: string, port: number, args: readonly string[] = []): GatewayProcess {
-  const entry = join(import.meta.dirname, "../../gateway/main.ts");
-  const child = spawn(process.execPath, [entry, "--config", configPath, ...args], {
+const fromSource: readonly string[] = [process.execPath, join(import.meta.dirname, "../../gateway/main.ts")];
+
+/** `program`: another way to start the gateway than from its source; `path`: the PATH that it finds. */
+export function spawnGateway(
+  configPath: string,
+  stateDir: string,
+  port: number,
+  args: readonly string[] = [],
+  { program = fromSource, path = process.env.PATH }: { program?: readonly string[]; path?: string } = {},
+): GatewayProcess {
+  const [command = "", ...first] = program;
+  const child = spawn(command, [...first, "--config", configPath, ...args], {
     env: {
-      PATH: process.env.PATH,
+      PATH: path,
       OPENCLAW_STATE_DIR: stateDir,
       NODE_COMPILE_CACHE: join(tmpdir(), "openclaw-test-compile-cache"),
     },
