@@ -84,7 +84,7 @@ export interface Fail2banFacts {
 export interface RedisFacts {
   port: number;
   maxMemoryBytes: number;
-  /** File in `<etc>/secrets`: the line `requirepass <password>`. */
+  /** File in `<etc>/secrets` that holds the password alone; the gateway may be given the same one. */
   passwordFile: string;
 }
 

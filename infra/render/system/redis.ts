@@ -1,13 +1,21 @@
 /** A Redis of the server's own, for what several gateways share: on loopback, with a password, beside any other Redis. */
-import { type Machine, mebibyte, type SystemFile, systemFile } from "./machine.ts";
+import { helperFolder, type Machine, mebibyte, type SystemFile, systemFile } from "./machine.ts";
 import { sandbox } from "./sandbox.ts";
 
 const name = "openclaw-redis";
 /** Filled in by systemd. */
 const given = `\${CREDENTIALS_DIRECTORY}`;
 
-export function renderRedis({ redis, paths }: Machine): SystemFile[] {
+export function renderRedis(machine: Machine): SystemFile[] {
+  const { redis, paths } = machine;
   if (!redis) return [];
+  const helper = `${helperFolder(machine)}/redis-password`;
+  const program = [
+    "#!/bin/sh",
+    "# Redis takes a password by its configuration alone: this part of it lies in memory, and for Redis alone. Runs in its sandbox.",
+    "set -eu",
+    String.raw`sed -e 's/[\"]/\&/g; s/.*/requirepass "&"/' "$CREDENTIALS_DIRECTORY/$1" > "$RUNTIME_DIRECTORY/password.conf"`,
+  ];
   const config = `${paths.etc}/redis.conf`;
   const megabytes = Math.floor(redis.maxMemoryBytes / mebibyte);
   const settings = [
@@ -39,7 +47,8 @@ export function renderRedis({ redis, paths }: Machine): SystemFile[] {
     "[Service]",
     "Type=notify",
     "# Both files are given to it: it may not read the folder that they lie in. The list of processes shows paths alone.",
-    `ExecStart=/usr/bin/redis-server ${given}/redis.conf --include ${given}/${redis.passwordFile}`,
+    `ExecStartPre=/bin/sh ${helper} ${redis.passwordFile}`,
+    `ExecStart=/usr/bin/redis-server ${given}/redis.conf --include /run/${name}/password.conf`,
     "Restart=always",
     "RestartSec=1",
     "TimeoutStopSec=60",
@@ -54,13 +63,14 @@ export function renderRedis({ redis, paths }: Machine): SystemFile[] {
     `MemoryMax=${(megabytes * 2 + 64) * mebibyte}`,
     "OOMScoreAdjust=-200",
     "",
-    ...sandbox({ makesCode: false, stateDirectory: name, network: "loopback" }),
+    ...sandbox({ makesCode: false, stateDirectory: name, runtimeDirectory: name, network: "loopback" }),
     "",
     "[Install]",
     "WantedBy=multi-user.target",
   ];
   return [
     systemFile(config, settings),
+    systemFile(helper, program, { mode: "0755", validate: 'sh -n "$FILE"' }),
     systemFile(`/etc/systemd/system/${name}.service`, unit, {
       reload: ["systemctl daemon-reload", `systemctl enable ${name}.service`, `systemctl restart ${name}.service`],
       remove: [`systemctl disable --now ${name}.service`],
