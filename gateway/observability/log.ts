@@ -106,22 +106,17 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
   }
 
   function logger(component: string): Log {
-    const starts = new Map<string, string>();
-    /** All between the time and the message: the same for each line of one kind. */
-    const startOf = (level: Level, event: string): string => {
-      const known = starts.get(level + event);
-      if (known !== undefined) return known;
-      const made = `","level":"${level}","component":${JSON.stringify(component)},"event":${quoted(event)},"message":`;
-      // Events are words of the program.
-      if (starts.size < maxKnown) starts.set(level + event, made);
-      return made;
+    const named = `,"component":${JSON.stringify(component)},"event":`;
+    const requestStarts = {
+      info: `","level":"info"${named}"request","message":`,
+      debug: `","level":"debug"${named}"request","message":`,
     };
     const put = (level: Level, event: string, message: string, fields: LogFields = {}): void => {
       if (levels.indexOf(level) < state.threshold) return;
       const time = stamp(now());
       if (state.format === "json") {
         // The fields are not copied into an object of the whole line: this is one of the things that each request does.
-        waiting += `{"timestamp":"${time}${startOf(level, event)}${quoted(message)}${jsonOf(fields)}}\n`;
+        waiting += `{"timestamp":"${time}","level":"${level}"${named}${quoted(event)},"message":${quoted(message)}${jsonOf(fields)}}\n`;
       } else waiting += `${time} ${level.toUpperCase().padEnd(5)} ${component} ${event}: ${message}${textOf(fields)}\n`;
       gather(!state.gathered || levels.indexOf(level) > levels.indexOf("info"));
     };
@@ -131,7 +126,7 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
         put(level, "request", `${fields.method} ${fields.route} ${fields.status}`, fields);
         return;
       }
-      waiting += `{"timestamp":"${stamp(now())}${startOf(level, "request")}${accessOf(fields)}`;
+      waiting += `{"timestamp":"${stamp(now())}${requestStarts[level]}${accessOf(fields)}`;
       gather(!state.gathered);
     };
     return {
@@ -157,11 +152,6 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
   return logger("gateway");
 }
 
-/** What is written again and again is made once: bounded, for some of it is a client's. */
-const maxKnown = 512;
-const maxKnownChars = 64;
-const knownQuoted = new Map<string, string>();
-
 function quoted(text: string): string {
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
@@ -170,34 +160,72 @@ function quoted(text: string): string {
   return `"${text}"`;
 }
 
-/** For names, of which there are few. */
-function quotedName(text: string): string {
-  const known = knownQuoted.get(text);
-  if (known !== undefined) return known;
-  const made = quoted(text);
-  if (text.length > maxKnownChars) return made;
-  if (knownQuoted.size >= maxKnown) knownQuoted.clear();
-  knownQuoted.set(text, made);
+/** Made for the latest requests, and used again by those that say the same: bounded, for some of it is a client's. */
+const maxFixed = 16;
+
+interface Asked {
+  readonly method: string;
+  readonly route: string;
+  readonly status: number;
+  readonly text: string;
+  readonly after: string;
+}
+interface Caller {
+  readonly remote: string | undefined;
+  readonly token_id: string | undefined;
+  readonly text: string;
+}
+interface Served {
+  readonly provider: string | undefined;
+  readonly model: string | undefined;
+  readonly stream: boolean | undefined;
+  readonly tries: number | undefined;
+  readonly cache: string | undefined;
+  readonly text: string;
+}
+const asked: Asked[] = [];
+const callers: Caller[] = [];
+const served: Served[] = [];
+
+function keep<Part>(parts: Part[], made: Part): Part {
+  if (parts.length >= maxFixed) parts.shift();
+  parts.push(made);
   return made;
 }
 
-/** Message and fields of a request's line, to its end. */
+const pair = (name: string, value: string | undefined): string => (value === undefined ? "" : `,"${name}":${quoted(value)}`);
+const plainPair = (name: string, value: number | boolean | undefined): string =>
+  value === undefined ? "" : `,"${name}":${value}`;
+
+function askedOf({ method, route, status }: AccessFields): Asked {
+  for (const one of asked) if (one.status === status && one.route === route && one.method === method) return one;
+  const text = `${quoted(`${method} ${route} ${status}`)},"request_id":`;
+  const after = `${pair("method", method)}${pair("route", route)},"status":${status},"duration_ms":`;
+  return keep(asked, { method, route, status, text, after });
+}
+
+function callerOf({ remote, token_id }: AccessFields): Caller {
+  for (const one of callers) if (one.remote === remote && one.token_id === token_id) return one;
+  return keep(callers, { remote, token_id, text: `${pair("remote", remote)}${pair("token_id", token_id)},"trace_id":` });
+}
+
+function servedOf({ provider, model, stream, tries, cache }: AccessFields): Served {
+  for (const one of served) {
+    const isSame = one.model === model && one.provider === provider && one.stream === stream;
+    if (isSame && one.tries === tries && one.cache === cache) return one;
+  }
+  const text = `${pair("provider", provider)}${pair("model", model)}${plainPair("stream", stream)}${plainPair("tries", tries)}${pair("cache", cache)}`;
+  return keep(served, { provider, model, stream, tries, cache, text });
+}
+
+/** Message and fields of a request's line, to its end: of few pieces, most of them made before. */
 function accessOf(f: AccessFields): string {
-  const method = quotedName(f.method);
-  const route = quotedName(f.route);
-  let text = `${method.slice(0, -1)} ${route.slice(1, -1)} ${f.status}","request_id":${quoted(f.request_id)},"method":${method},"route":${route},"status":${f.status},"duration_ms":${f.duration_ms}`;
-  if (f.remote !== undefined) text += `,"remote":${quotedName(f.remote)}`;
-  if (f.token_id !== undefined) text += `,"token_id":${quotedName(f.token_id)}`;
-  text += `,"trace_id":${quoted(f.trace_id)}`;
-  if (f.provider !== undefined) text += `,"provider":${quotedName(f.provider)}`;
-  if (f.model !== undefined) text += `,"model":${quotedName(f.model)}`;
-  if (f.stream !== undefined) text += f.stream ? ',"stream":true' : ',"stream":false';
-  if (f.tries !== undefined) text += `,"tries":${f.tries}`;
-  if (f.cache !== undefined) text += `,"cache":${quotedName(f.cache)}`;
-  if (f.ttft_ms !== undefined) text += `,"ttft_ms":${f.ttft_ms}`;
-  if (f.llm_tokens !== undefined) text += `,"llm_tokens":${f.llm_tokens}`;
-  if (f.error_code !== undefined) text += `,"error_code":${quotedName(f.error_code)}`;
-  return `${text}}\n`;
+  const { text, after } = askedOf(f);
+  let line = `${text}${quoted(f.request_id)}${after}${f.duration_ms}${callerOf(f).text}${quoted(f.trace_id)}${servedOf(f).text}`;
+  if (f.ttft_ms !== undefined) line += `,"ttft_ms":${f.ttft_ms}`;
+  if (f.llm_tokens !== undefined) line += `,"llm_tokens":${f.llm_tokens}`;
+  if (f.error_code !== undefined) line += `,"error_code":${quoted(f.error_code)}`;
+  return `${line}}\n`;
 }
 
 /** The seconds of the last stamp, which the next one nearly always shares. */
