@@ -415,7 +415,7 @@ test("while the server closes, what is under way is finished, and no connection 
   await until(() => isClosed, "the server is closed");
   assert.match(busy.text, /\r\nConnection: close\r\n\r\nlast$/);
   assert.match(begun.text, /0\r\n\r\n$/);
-  assert.equal(server.front?.open, 0);
+  await until(() => server.front?.open === 0, "none is open");
 });
 
 test("while it is not ready, requests go to Node, also on connections that it has", async () => {
