@@ -1,4 +1,5 @@
 /** A small server behind a proxy: it tells what it was sent, streams step by step, tunnels, and dies when it is asked to. */
+import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -40,7 +41,13 @@ export async function startProxiedUpstream(name: string): Promise<ProxiedUpstrea
   });
   server.on("upgrade", (request, socket) => {
     socket.on("error", () => socket.destroy());
-    const headers = [`Upgrade: ${request.headers.upgrade}`, "Connection: Upgrade", `X-Upstream: ${name}`];
+    // RFC 6455: HAProxy believes no other answer.
+    const accept = createHash("sha1").update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
+    const headers = [
+      `Upgrade: ${request.headers.upgrade}`,
+      "Connection: Upgrade",
+      `Sec-WebSocket-Accept: ${accept.digest("base64")}`,
+    ];
     socket.write(`HTTP/1.1 101 Switching Protocols\r\n${headers.join("\r\n")}\r\n\r\n`);
     socket.pipe(socket);
   });

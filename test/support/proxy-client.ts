@@ -25,6 +25,8 @@ export interface Asked {
   readonly headers?: { readonly [name: string]: string };
   /** So many bytes; chunked: without saying so first. */
   readonly bytes?: number;
+  /** Says that so many will come, and waits for the answer before it sends them. */
+  readonly announced?: number;
   readonly chunked?: boolean;
   /** The Host header, where it is not the name. */
   readonly host?: string;
@@ -49,11 +51,13 @@ export interface Begun {
 
 /** Ends with the head of the answer. */
 export function begin(at: ProxyAddress, path: string, asked: Asked = {}): Promise<Begun> {
-  const { method = asked.bytes === undefined ? "GET" : "POST", bytes, chunked } = asked;
+  const { bytes, chunked, announced } = asked;
+  const { method = bytes === undefined && announced === undefined ? "GET" : "POST" } = asked;
+  const length = announced ?? (chunked ? undefined : bytes);
   const headers = {
     host: asked.host ?? at.name,
     ...asked.headers,
-    ...(bytes !== undefined && !chunked ? { "content-length": String(bytes) } : {}),
+    ...(length === undefined ? {} : { "content-length": String(length) }),
   };
   const options = { host: "127.0.0.1", port: at.port, path, method, headers, agent: false as const, timeout: limitMs };
   const request = at.ca ? secureRequest({ ...options, ca: at.ca, servername: at.name }) : plainRequest(options);
@@ -67,7 +71,8 @@ export function begin(at: ProxyAddress, path: string, asked: Asked = {}): Promis
     // A server that has answered may close before it has read all of the body.
     request.on("error", (error) => answered || reject(error));
     request.on("timeout", () => request.destroy(new Error(`no answer in ${limitMs} ms`)));
-    if (bytes === undefined) request.end();
+    if (announced !== undefined) request.flushHeaders();
+    else if (bytes === undefined) request.end();
     else
       void send(
         bytes,

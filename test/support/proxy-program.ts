@@ -1,7 +1,7 @@
 /** A real nginx, Caddy or HAProxy with what the renderers make of a site, in a folder of its own on free ports. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -37,7 +37,8 @@ interface Kind {
 function kinds(host: HaproxyHost): { [name in ProxyName]: Kind } {
   return {
     nginx: {
-      render: (site, folder) => renderNginx(site, { root: folder, version: nginxVersion(), runtimeFolder: folder }),
+      render: (site, folder) =>
+        renderNginx(site, { root: folder, version: nginxVersion(), runtimeFolder: folder, ...logs(folder) }),
       check: (folder) => ["nginx", "-t", "-q", "-c", `${folder}/nginx.conf`],
       run: (folder) => ["nginx", "-c", `${folder}/nginx.conf`, "-g", "daemon off;"],
       reload: (_, child) => void child.kill("SIGHUP"),
@@ -124,13 +125,13 @@ export async function startProxy(name: ProxyName, site: Site, host: HaproxyHost 
   };
 }
 
-/** Debian's nginx writes what happens before it has read its configuration to a file. */
+const logs = (folder: string) => ({ accessLogPath: `${folder}/access.log`, errorLogPath: `${folder}/error.log` });
+
 function logged(folder: string): string {
-  try {
-    return readFileSync(join(folder, "error.log"), "utf8");
-  } catch {
-    return "";
-  }
+  return Object.values(logs(folder))
+    .filter((path) => existsSync(path))
+    .map((path) => readFileSync(path, "utf8"))
+    .join("");
 }
 
 async function answers(port: number, child: ChildProcess, output: () => string): Promise<void> {
