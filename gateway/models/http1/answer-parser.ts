@@ -1,5 +1,5 @@
 // Reads the answers on one connection as bytes come in, however they are cut, and says when each is whole.
-import { type AnswerHead, type AnswerHeaders, ProtocolError, readHead } from "./answer-head.ts";
+import { type AnswerHead, type AnswerHeaders, noLines, ProtocolError, readHead } from "./answer-head.ts";
 
 export interface AnswerEvents {
   onHead(status: number, headers: AnswerHeaders): void;
@@ -50,6 +50,7 @@ const headEnd = Buffer.from("\r\n\r\n");
 export function createAnswerParser(events: AnswerEvents): AnswerParser {
   let state = idle;
   let pending: Buffer | undefined;
+  const known = noLines();
   let interim = 0;
   let keepAlive = false;
   /** Bytes of the body, or of the chunk, to come. */
@@ -71,7 +72,7 @@ export function createAnswerParser(events: AnswerEvents): AnswerParser {
       return bytes.length;
     }
     pending = undefined;
-    begin(readHead(all.toString("latin1", 0, found)));
+    begin(readHead(all.toString("latin1", 0, found + 2), known));
     return from + found + headEnd.length - before;
   }
 

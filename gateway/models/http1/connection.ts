@@ -79,7 +79,12 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
       handler?.onResponseStart(controller, status, headers);
     },
     // Copied: the bytes belong to the reader of the socket.
-    onData: (chunk) => handler?.onResponseData(controller, Buffer.from(chunk)),
+    onData(chunk) {
+      if (!handler) return;
+      const copy = Buffer.allocUnsafe(chunk.length);
+      copy.set(chunk);
+      handler.onResponseData(controller, copy);
+    },
     onEnd(mayKeep) {
       const ended = handler;
       handler = undefined;
@@ -166,8 +171,20 @@ function closedEarly(): Error {
   return Object.assign(new Error("the connection was closed before the answer was whole"), { code: "ECONNRESET" });
 }
 
+/** What the last upstream wished, and what that comes to: most wish the same in each answer. */
+let lastHint: string | undefined;
+let lastMs = idleMs;
+
 /** The upstream's own wish, a second less: it begins to count earlier. */
 function keepAliveMs(hint: string | undefined): number {
-  const seconds = hint === undefined ? undefined : /\btimeout=(\d{1,6})\b/.exec(hint)?.[1];
+  if (hint === undefined) return idleMs;
+  if (hint === lastHint) return lastMs;
+  lastMs = readKeepAlive(hint);
+  lastHint = hint;
+  return lastMs;
+}
+
+function readKeepAlive(hint: string): number {
+  const seconds = /\btimeout=(\d{1,6})\b/.exec(hint)?.[1];
   return seconds === undefined ? idleMs : Math.min(maxIdleMs, Math.max(0, Number(seconds) * 1000 - 1000));
 }

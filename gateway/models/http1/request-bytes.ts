@@ -35,15 +35,37 @@ export function requestBytes({ origin, path, method, headers, lines = "", body, 
   head: Buffer;
   body?: Buffer;
 } {
-  if (!target.test(path)) throw invalid("the path");
-  let text = `${method} ${path} HTTP/1.1\r\nhost: ${hostOf(origin)}\r\nconnection: ${reset ? "close" : "keep-alive"}\r\n${lines}${headerLines(headers)}`;
-  const length = body?.length ?? 0;
-  text += body ? `content-length: ${length}\r\n\r\n` : "\r\n";
-  if (!body || length > copiedBytes) return { head: Buffer.from(text, "latin1"), ...(body ? { body } : {}) };
+  let text = `${startOf(method, path, origin, reset === true)}${lines}${headerLines(headers)}`;
+  if (!body) return { head: Buffer.from(`${text}\r\n`, "latin1") };
+  const { length } = body;
+  text += `content-length: ${length}\r\n\r\n`;
+  if (length > copiedBytes) return { head: Buffer.from(text, "latin1"), body };
   const all = Buffer.allocUnsafe(text.length + length);
   all.write(text, 0, "latin1");
   all.set(body, text.length);
   return { head: all };
+}
+
+interface Start {
+  readonly method: string;
+  readonly path: string;
+  readonly origin: string;
+  readonly reset: boolean;
+  readonly text: string;
+}
+
+/** The first lines of the latest requests: those to one provider are all the same. */
+const starts: Start[] = [];
+const maxStarts = 16;
+
+function startOf(method: string, path: string, origin: string, reset: boolean): string {
+  for (const start of starts)
+    if (start.path === path && start.origin === origin && start.method === method && start.reset === reset) return start.text;
+  if (!target.test(path)) throw invalid("the path");
+  const text = `${method} ${path} HTTP/1.1\r\nhost: ${hostOf(origin)}\r\nconnection: ${reset ? "close" : "keep-alive"}\r\n`;
+  if (starts.length >= maxStarts) starts.shift();
+  starts.push({ method, path, origin, reset, text });
+  return text;
 }
 
 /** By name: most headers of a provider are always the same, and were looked at before. */
