@@ -11,6 +11,7 @@ import { NodeAnswer } from "./node-answer.ts";
 import type { Pipelines } from "./pipelining.ts";
 import { sendError } from "./relay.ts";
 import { Visit } from "./visit.ts";
+import { readPlainRequests } from "./wire/front.ts";
 
 /** A request whose head is known to be plain. */
 export interface PlainCall {
@@ -70,6 +71,24 @@ export function serveDirectly(context: GatewayContext): (plain: PlainCall, call:
       refuse(visit, answerHeaders, error);
     }
   };
+}
+
+/** Plain calls of models do not come to Node's server at all. */
+export function readDirectly(server: Server, context: GatewayContext, calls: ModelCalls): void {
+  const { maxBodyBytes, headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs } = stackOf(context.runtime().config).http;
+  const serve = serveDirectly(context);
+  readPlainRequests(server, {
+    isPlainPath: (url) => calls.has(url),
+    ready: () => context.lifecycle.phase === "ready",
+    take(request) {
+      const call = calls.get(request.url);
+      if (call) serve(request, call);
+    },
+    maxBodyBytes,
+    headersTimeoutMs,
+    requestTimeoutMs,
+    keepAliveTimeoutMs,
+  });
 }
 
 /** Puts itself before what Node's server does with requests now. */

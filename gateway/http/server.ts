@@ -9,7 +9,7 @@ import { GatewayError, systemCode, toGatewayError } from "../errors.ts";
 import { requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
 import { corsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
-import { takeDirectly } from "./direct.ts";
+import { readDirectly, takeDirectly } from "./direct.ts";
 import { errorShapeOf } from "./error-shapes.ts";
 import { NodeAnswer } from "./node-answer.ts";
 import { createPipelines } from "./pipelining.ts";
@@ -140,6 +140,7 @@ export async function createServer(
     registerPage(server, context);
     watchConnections(server, context);
     takeDirectly(server.server, context, server.modelCalls, pipelines);
+    readDirectly(server.server, context, server.modelCalls);
   }
   return server;
 }

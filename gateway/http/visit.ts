@@ -103,8 +103,7 @@ export class Visit implements UnderWay {
       errorType,
     });
     if (!stackOf(context.runtime().config).logging.accessLog) return;
-    const message = `${this.method} ${route} ${status}`;
-    context.log.of("http")[quiet.has(route) ? "debug" : "info"]("request", message, {
+    context.log.of("http").access(quiet.has(route) ? "debug" : "info", {
       request_id: this.id,
       method: this.method,
       route,
