@@ -1,6 +1,6 @@
 /** fail2ban: addresses that guess at SSH or at the gateway's tokens are shut out, each time for longer. */
 import { servedPorts, sshPorts } from "./firewall-ports.ts";
-import { gatewayService, standInService } from "./gateway-units.ts";
+import { gatewayService, standInService } from "./gateway-names.ts";
 import { type Fail2banFacts, type Machine, type SystemFile, systemFile } from "./machine.ts";
 
 export const gatewayJail = "openclaw-gateway";

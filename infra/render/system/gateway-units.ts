@@ -11,24 +11,19 @@
  * - Instances of a template (blue, green): no name stays the same for `systemctl restart` and `journalctl -u`.
  * Both services give the state directory on to each other by its lock: there is one writer at any time.
  */
+import { gatewayService, gatewaySocket, standInService } from "./gateway-names.ts";
 import { gatewayLimits } from "./limits.ts";
-import { type Machine, type SystemFile, systemdVersion, systemFile } from "./machine.ts";
-import { restartDelayPath } from "./restart-delay.ts";
+import { type Machine, type SystemFile, systemFile } from "./machine.ts";
+import { closeSocketPath, restartDelayPath } from "./restart-delay.ts";
 import { hardening } from "./sandbox.ts";
-
-export const gatewayService = "openclaw-gateway.service";
-export const gatewaySocket = "openclaw-gateway.socket";
-/** The stand-in: runs only while the other one is replaced. */
-export const standInService = "openclaw-gateway-next.service";
 
 const units = "/etc/systemd/system";
 /** The exit code for a config that cannot be used: trying again does not mend it. */
 const configExitCode = 78;
 /** After the drain's own times: for the last words of what was cut, and the end of the processes. */
 const endSeconds = 10;
-/** From this version on systemd itself can wait longer after each crash. */
-export const knowsRestartSteps = (machine: Machine): boolean => systemdVersion(machine) >= 254;
-
+/** The pause after a crash must fit in. */
+const leastStopSeconds = 40;
 export function renderGatewayUnits(machine: Machine): SystemFile[] {
   return [socketUnit(machine), serviceUnit(machine, "current"), serviceUnit(machine, "next")];
 }
@@ -71,13 +66,7 @@ function serviceUnit(machine: Machine, link: "current" | "next"): SystemFile {
     "Wants=network-online.target",
     machine.redis ? "Wants=openclaw-redis.service" : undefined,
     `Requires=${gatewaySocket}`,
-    link === "current"
-      ? [
-          ...once(machine.paths, "current"),
-          "# A stop is meant: the next request must not start it again. A restart keeps the socket.",
-          `PropagatesStopTo=${gatewaySocket}`,
-        ]
-      : once(machine.paths, "next"),
+    link === "current" ? [...once(machine.paths, "current")] : once(machine.paths, "next"),
     "# Given up after about a quarter of an hour of crashes; then requests are refused at once.",
     "StartLimitIntervalSec=1800",
     "StartLimitBurst=40",
@@ -87,7 +76,7 @@ function serviceUnit(machine: Machine, link: "current" | "next"): SystemFile {
     `Sockets=${gatewaySocket}`,
     ...start(machine, link),
     ...stop(machine),
-    ...restarts(machine, name),
+    ...restarts(machine, link),
     "",
     `User=${machine.user}`,
     `Group=${machine.user}`,
@@ -134,18 +123,18 @@ function stop({ gateway }: Machine): string[] {
     "# The first process tells its workers; what is left in the end is killed.",
     "KillMode=mixed",
     "KillSignal=SIGTERM",
-    `TimeoutStopSec=${Math.ceil((delayMs + timeoutMs) / 1000) + endSeconds}`,
+    `TimeoutStopSec=${Math.max(leastStopSeconds, Math.ceil((delayMs + timeoutMs) / 1000) + endSeconds)}`,
   ];
 }
 
-function restarts(machine: Machine, name: string): string[] {
-  const delay = knowsRestartSteps(machine)
-    ? ["RestartSteps=8", "RestartMaxDelaySec=30"]
-    : ["# Longer after each crash, up to half a minute.", `ExecStopPost=-/bin/sh ${restartDelayPath(machine)} ${name}`];
+function restarts(machine: Machine, link: "current" | "next"): string[] {
+  const close = `ExecStopPost=-+/bin/sh ${closeSocketPath(machine)}`;
   return [
     "Restart=always",
     "RestartSec=500ms",
-    ...delay,
+    "# Longer after each crash, up to half a minute.",
+    `ExecStopPost=-/bin/sh ${restartDelayPath(machine)} ${link}`,
+    ...(link === "current" ? ["# Who stops it does not want that the next request starts it again.", close] : []),
     `RestartPreventExitStatus=${configExitCode}`,
     "# One worker that needs too much memory is replaced by the first process; the others go on.",
     "OOMPolicy=continue",

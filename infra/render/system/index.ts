@@ -2,7 +2,7 @@
 import { renderAccounts } from "./accounts.ts";
 import { renderFail2ban } from "./fail2ban.ts";
 import { renderFirewall } from "./firewall.ts";
-import { knowsRestartSteps, renderGatewayUnits } from "./gateway-units.ts";
+import { renderGatewayUnits } from "./gateway-units.ts";
 import { renderLogLimits } from "./logs.ts";
 import type { Machine, SystemFile } from "./machine.ts";
 import { renderModelServers } from "./model-servers.ts";
@@ -27,7 +27,7 @@ export function renderSystem(machine: Machine): SystemFile[] {
     ...renderFail2ban(machine),
     ...renderRedis(machine),
     ...renderModelServers(machine),
-    ...(knowsRestartSteps(machine) ? [] : renderRestartDelay(machine)),
+    ...renderRestartDelay(machine),
     ...renderGatewayUnits(machine),
     ...renderReplaceGateway(machine),
     ...renderProxyReload(machine),

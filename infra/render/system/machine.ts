@@ -129,13 +129,6 @@ export function systemFile(
   return { path, mode: "0644", owner: "root:root", content: `${text}\n`, ...more };
 }
 
-/** systemd's version of a distribution: keys that it lacks would be warned of at each start. */
-export function systemdVersion({ os }: Machine): number {
-  return versions[`${os.id} ${os.version}`] ?? (os.id === "debian" ? 252 : 249);
-}
-
-const versions: { [system: string]: number } = { "debian 12": 252, "debian 13": 257, "ubuntu 22.04": 249, "ubuntu 24.04": 255 };
-
 export const mebibyte = 1024 * 1024;
 
 /** Where small programs of ours lie that services and operators run. */

@@ -1,5 +1,5 @@
 /** The program that puts a new release, or new files, in the place of the running gateway without refusing a request. */
-import { gatewayService, gatewaySocket, standInService } from "./gateway-units.ts";
+import { gatewayService, gatewaySocket, standInService } from "./gateway-names.ts";
 import { helperFolder, type Machine, type SystemFile, systemFile } from "./machine.ts";
 
 /** `replace-gateway` takes over `<opt>/next`; without that link it starts the present release anew, with the files as they are. */
@@ -47,7 +47,7 @@ export function renderReplaceGateway(machine: Machine): SystemFile[] {
     "",
     'if ! begin start "$standin"; then',
     '  said "$standin"',
-    '  systemctl stop "$standin" || true',
+    '  systemctl stop -q "$standin" || true',
     '  systemctl reset-failed "$standin" 2> /dev/null || true',
     "  rm -f next",
     '  echo "the gateway of $release does not start; $before goes on" >&2',
@@ -59,12 +59,12 @@ export function renderReplaceGateway(machine: Machine): SystemFile[] {
     '  point current "$before"',
     '  begin restart "$main" || true',
     "  # Whichever of the two serves must not be stopped.",
-    '  if systemctl is-active -q "$main"; then systemctl stop "$standin"; fi',
+    '  if systemctl is-active -q "$main"; then systemctl stop -q "$standin"; fi',
     "  rm -f next",
     '  echo "the gateway of $release does not start a second time; back to $before" >&2',
     "  exit 1",
     "fi",
-    'systemctl stop "$standin"',
+    'systemctl stop -q "$standin"',
     "rm -f next",
   ];
   return [systemFile(replaceGatewayPath(machine), lines, { mode: "0755", validate: 'sh -n "$FILE"' })];
