@@ -16,20 +16,41 @@ export function writeLimitHeaders(
   nowMs: number,
 ): void {
   const anthropic = api === "messages" || api === "count-tokens";
+  const names = anthropic ? anthropicNames : openaiNames;
   let now = "";
-  const write = (name: "requests" | "tokens", limit: number, taken: Taken): void => {
-    const left = String(Math.max(0, Math.floor(taken.remaining)));
-    const names = (anthropic ? anthropicNames : openaiNames)[name];
-    headers[names.limit] = String(limit);
-    headers[names.remaining] = left;
-    headers[names.reset] = anthropic ? new Date(nowMs + taken.resetMs).toISOString() : duration(taken.resetMs);
-    now += `${now === "" ? "" : ", "}"${name}";r=${left};t=${Math.ceil(taken.resetMs / 1000)}`;
-  };
-  if (requests && policy.requests) write("requests", policy.requests.rule.limit, requests);
-  if (tokens && policy.tokens) write("tokens", policy.tokens.rule.limit, tokens);
+  if (requests && policy.requests) {
+    now = `"requests";${write(headers, names.requests, policy.requests.rule.limit, requests, anthropic, nowMs)}`;
+  }
+  if (tokens && policy.tokens) {
+    const ofTokens = write(headers, names.tokens, policy.tokens.rule.limit, tokens, anthropic, nowMs);
+    now = now === "" ? `"tokens";${ofTokens}` : `${now}, "tokens";${ofTokens}`;
+  }
   if (now === "") return;
   headers["ratelimit-policy"] = policy.header;
   headers.ratelimit = now;
+}
+
+interface Names {
+  readonly limit: string;
+  readonly remaining: string;
+  readonly reset: string;
+}
+
+/** Gives what the draft's header says of it. */
+function write(
+  headers: Record<string, string>,
+  names: Names,
+  limit: number,
+  taken: Taken,
+  anthropic: boolean,
+  nowMs: number,
+): string {
+  const { resetMs } = taken;
+  const left = String(Math.max(0, Math.floor(taken.remaining)));
+  headers[names.limit] = String(limit);
+  headers[names.remaining] = left;
+  headers[names.reset] = anthropic ? new Date(nowMs + resetMs).toISOString() : duration(resetMs);
+  return `r=${left};t=${Math.ceil(resetMs / 1000)}`;
 }
 
 /** Written out: a name that is put together is a new text at each request. */

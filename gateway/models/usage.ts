@@ -15,19 +15,32 @@ const maxTokens = 1e8;
 
 /** What can be counted and paid: whole numbers from 0 on. Undefined where the upstream says what cannot be, which would ruin sums and budgets. */
 export function soundUsage({ input, output, cachedInput = 0, cacheWrite = 0 }: Usage): Usage | undefined {
-  const counts = [input, output, cachedInput, cacheWrite];
-  if (counts.every((count) => Number.isInteger(count) && count >= 0 && count <= maxTokens))
-    return { input, output, ...(cachedInput > 0 ? { cachedInput } : {}), ...(cacheWrite > 0 ? { cacheWrite } : {}) };
+  if (isSound(input) && isSound(output) && isSound(cachedInput) && isSound(cacheWrite))
+    return usageOf(input, output, cachedInput, cacheWrite);
   return undefined;
 }
 
+const isSound = (count: number): boolean => Number.isInteger(count) && count >= 0 && count <= maxTokens;
+
+function usageOf(input: number, output: number, cachedInput: number, cacheWrite: number): Usage {
+  if (cachedInput === 0 && cacheWrite === 0) return { input, output };
+  return { input, output, ...(cachedInput > 0 ? { cachedInput } : {}), ...(cacheWrite > 0 ? { cacheWrite } : {}) };
+}
+
 const tailBytes = 4096;
+/** With this all names of counts end; the longest of them begins so many bytes before it. */
+const nameEnd = Buffer.from('_tokens"');
+const nameBytes = 32;
 
 /** Keeps the first bytes too, where so many are asked for. */
 export function createTail(headBytes = 0) {
   let chunks: Buffer[] = [];
   let size = 0;
   let head = "";
+  function lastOf(): Buffer {
+    const [first] = chunks;
+    return chunks.length === 1 && first ? first : Buffer.concat(chunks).subarray(-tailBytes);
+  }
   return {
     push(chunk: Buffer): void {
       if (head.length < headBytes) head += chunk.toString("latin1", 0, headBytes - head.length);
@@ -38,31 +51,35 @@ export function createTail(headBytes = 0) {
       chunks = [Buffer.from(Buffer.concat(chunks).subarray(-tailBytes))];
       size = tailBytes;
     },
-    text(): string {
-      const [first] = chunks;
-      const last = chunks.length === 1 && first ? first : Buffer.concat(chunks).subarray(-tailBytes);
-      return head + last.toString("latin1");
+    text: () => head + lastOf().toString("latin1"),
+    /** What `readUsage` reads of the text: what comes before the first name of a count is made no text. */
+    usage(): Usage | undefined {
+      const bytes = lastOf();
+      const found = bytes.indexOf(nameEnd);
+      if (found !== -1) return readUsage(head + bytes.toString("latin1", Math.max(0, found - nameBytes)));
+      return head === "" ? undefined : readUsage(head + bytes.toString("latin1", 0, nameBytes));
     },
   };
 }
 
+const inputNames = ['"prompt_tokens"', '"input_tokens"'];
+const outputNames = ['"completion_tokens"', '"output_tokens"'];
+const cacheReadNames = ['"cache_read_input_tokens"'];
+const cacheWriteNames = ['"cache_creation_input_tokens"'];
+const cachedNames = ['"cached_tokens"'];
+
 /** What the upstream reported last; undefined when it reported nothing. */
 export function readUsage(tail: string): Usage | undefined {
   if (!tail.includes('_tokens"')) return undefined;
-  const input = last(tail, ['"prompt_tokens"', '"input_tokens"']);
-  const output = last(tail, ['"completion_tokens"', '"output_tokens"']);
+  const input = last(tail, inputNames);
+  const output = last(tail, outputNames);
   if (input === undefined && output === undefined) return undefined;
   const ofCache = tail.includes('"cache');
   // Anthropic counts what came from its cache, and what went into it, beside the input; OpenAI counts it as a part of it.
-  const beside = ofCache ? last(tail, ['"cache_read_input_tokens"']) : undefined;
-  const cacheWrite = (ofCache ? last(tail, ['"cache_creation_input_tokens"']) : undefined) ?? 0;
-  const cachedInput = beside ?? (ofCache ? last(tail, ['"cached_tokens"']) : undefined) ?? 0;
-  return {
-    input: (input ?? 0) + (beside ?? 0) + cacheWrite,
-    output: output ?? 0,
-    ...(cachedInput > 0 ? { cachedInput } : {}),
-    ...(cacheWrite > 0 ? { cacheWrite } : {}),
-  };
+  const beside = ofCache ? last(tail, cacheReadNames) : undefined;
+  const cacheWrite = (ofCache ? last(tail, cacheWriteNames) : undefined) ?? 0;
+  const cachedInput = beside ?? (ofCache ? last(tail, cachedNames) : undefined) ?? 0;
+  return usageOf((input ?? 0) + (beside ?? 0) + cacheWrite, output ?? 0, cachedInput, cacheWrite);
 }
 
 /** The number after the last of these names that has one. */
@@ -82,10 +99,12 @@ function last(text: string, names: readonly string[]): number | undefined {
 }
 
 function numberAfter(text: string, from: number): number | undefined {
-  if (text[from] !== ":") return undefined;
+  if (text.charCodeAt(from) !== 0x3a) return undefined;
   let at = from + 1;
-  while (/\s/.test(text[at] ?? "")) at += 1;
+  while (isSpace(text.charCodeAt(at))) at += 1;
   const start = at;
   for (let code = text.charCodeAt(at); code >= 0x30 && code <= 0x39; code = text.charCodeAt(at)) at += 1;
   return at > start ? Number(text.slice(start, at)) : undefined;
 }
+
+const isSpace = (code: number): boolean => code === 0x20 || (code >= 0x09 && code <= 0x0d) || code === 0xa0;

@@ -70,7 +70,7 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     sweepAt = Math.max(maxKeys, states.size * 2);
   }
 
-  function leaseOfWindow({ key, rule, need, want, spare }: LeaseRequest & { rule: WindowRule }): Lease {
+  function leaseOfWindow({ key, need, want, spare }: LeaseRequest, rule: WindowRule): Lease {
     const time = now();
     const state = stateOf(key, rule);
     expire(state, time);
@@ -88,7 +88,7 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     };
   }
 
-  function leaseOfPeriod({ key, rule, need, want, spare }: LeaseRequest & { rule: PeriodRule }): Lease {
+  function leaseOfPeriod({ key, need, want, spare }: LeaseRequest, rule: PeriodRule): Lease {
     const state = stateOf(key, rule);
     const left = rule.limit - state.used;
     const granted = share(left, need, want, spare);
@@ -104,7 +104,7 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     };
   }
 
-  function leaseOfConcurrent({ holder, key, rule, need, want, spare, held }: LeaseRequest & { rule: ConcurrentRule }): Lease {
+  function leaseOfConcurrent({ holder, key, need, want, spare, held }: LeaseRequest, rule: ConcurrentRule): Lease {
     const time = now();
     const { holders } = stateOf(key, rule);
     let others = 0;
@@ -126,9 +126,9 @@ export function createLocalAllowances(options: Options = {}): Allowances {
   return {
     lease(request) {
       const { rule } = request;
-      if (rule.kind === "window") return leaseOfWindow({ ...request, rule });
-      if (rule.kind === "period") return leaseOfPeriod({ ...request, rule });
-      return leaseOfConcurrent({ ...request, rule });
+      if (rule.kind === "window") return leaseOfWindow(request, rule);
+      if (rule.kind === "period") return leaseOfPeriod(request, rule);
+      return leaseOfConcurrent(request, rule);
     },
     settle(key, rule, delta, stamp) {
       if (rule.kind === "period") {
@@ -136,8 +136,9 @@ export function createLocalAllowances(options: Options = {}): Allowances {
         state.used = Math.max(0, state.used + delta);
       } else if (rule.kind === "window") {
         const state = stateOf(key, rule);
-        expire(state, now());
-        addTo(state, stamp === 0 ? bucketEnd(now(), rule.windowMs) : stamp, delta);
+        const time = now();
+        expire(state, time);
+        addTo(state, stamp === 0 ? bucketEnd(time, rule.windowMs) : stamp, delta);
       }
     },
     drop(holder) {
@@ -164,13 +165,13 @@ function bucketEnd(timeMs: number, windowMs: number): number {
 }
 
 function expire(state: WindowState, time: number): void {
+  const { buckets } = state;
   let gone = 0;
-  for (const { end, amount } of state.buckets) {
-    if (end > time) break;
-    state.used -= amount;
+  for (let bucket = buckets[0]; bucket && bucket.end <= time; bucket = buckets[gone]) {
+    state.used -= bucket.amount;
     gone += 1;
   }
-  if (gone > 0) state.buckets.splice(0, gone);
+  if (gone > 0) buckets.splice(0, gone);
 }
 
 /** Units that come back to a bucket which is over already count no more anyway. */

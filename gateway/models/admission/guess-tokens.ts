@@ -5,7 +5,7 @@ const bytesPerToken = 4;
 const usualAnswer = 500;
 /** What providers charge for a picture of usual size. */
 const tokensPerImage = 1000;
-const base64 = ";base64,";
+const base64 = Buffer.from(";base64,");
 
 export function guessTokens(body: Buffer): number {
   const { input, output } = guessUsage(body);
@@ -28,12 +28,26 @@ export function guessUsage(body: Buffer): { input: number; output: number } {
   };
 }
 
+/** The one before counts where there are several; of a name that is there more than once the first. */
+const limits = ['"max_tokens"', '"max_completion_tokens"', '"max_output_tokens"'].map((name) => Buffer.from(name));
+/** With this they all end, and little else does: the body is looked through once for the three. */
+const limitEnd = Buffer.from('_tokens"');
+
 function answerLimit(body: Buffer): number | undefined {
-  for (const name of ['"max_tokens"', '"max_completion_tokens"', '"max_output_tokens"']) {
-    const at = body.indexOf(name);
-    if (at === -1) continue;
-    const found = /^\s*:\s*(\d{1,9})/.exec(body.toString("latin1", at + name.length, at + name.length + 16));
-    if (found?.[1]) return Number(found[1]);
+  const found = limits.map((): number | undefined => undefined);
+  const seen = limits.map(() => false);
+  for (let at = body.indexOf(limitEnd); at !== -1; at = body.indexOf(limitEnd, at + limitEnd.length)) {
+    const end = at + limitEnd.length;
+    const index = limits.findIndex((name) => body.compare(name, 0, name.length, Math.max(0, end - name.length), end) === 0);
+    if (index === -1 || seen[index]) continue;
+    seen[index] = true;
+    found[index] = numberAfter(body, end);
+    if (index === 0 && found[0] !== undefined) break;
   }
-  return undefined;
+  return found.find((limit) => limit !== undefined);
+}
+
+function numberAfter(body: Buffer, from: number): number | undefined {
+  const digits = /^\s*:\s*(\d{1,9})/.exec(body.toString("latin1", from, from + 16))?.[1];
+  return digits === undefined ? undefined : Number(digits);
 }

@@ -18,6 +18,8 @@ export class ProtocolError extends Error {
 }
 
 const maxHeaders = 256;
+/** What headers inherit: no name is there before it was sent. Unlike null itself it leaves an object its quick form. */
+const nothing: object = Object.freeze(Object.create(null));
 /** Lines of larger heads are not kept: a line holds the text that it was cut from. */
 const maxKeptText = 4096;
 
@@ -44,7 +46,7 @@ export function readHead(text: string, known: KnownLines = noLines()): AnswerHea
     status = statusOf(text.slice(0, endOf(text, 0)));
     if (isKept) known.status = status;
   }
-  const headers: Record<string, string> = Object.create(null);
+  const headers: Record<string, string> = Object.create(nothing);
   let at = status.text.length;
   for (let index = 0; at < text.length; index += 1) {
     if (index >= maxHeaders - 1) throw new ProtocolError("too many headers");

@@ -1,0 +1,70 @@
+// Counts of tokens found in bytes: the same as in the text, wherever they stand and however the bytes are cut.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { guessUsage } from "../../gateway/models/admission/guess-tokens.ts";
+import { createTail, readUsage } from "../../gateway/models/usage.ts";
+
+let seed = 5;
+const random = (below: number): number => {
+  seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+  return Math.floor((seed / 2_147_483_648) * below);
+};
+const one = (of: readonly string[]): string => of[random(of.length)] ?? "";
+
+const counts = [
+  "prompt",
+  "completion",
+  "input",
+  "output",
+  "cache_read_input",
+  "cache_creation_input",
+  "cached",
+  "max",
+  "max_completion",
+  "max_output",
+];
+const piece = (): string => {
+  const kind = random(4);
+  if (kind === 0)
+    return `${one(['"', "", '\\"'])}${one(counts)}_tokens"${one([":", " : ", ""])}${one([" ", "\n", "", "x"])}${random(3000)}`;
+  if (kind === 1) return one(['_tokens"', "_tokens", '"usage":{', "}", ",", '"']);
+  return "word ".repeat(random(random(5) === 0 ? 1500 : 20));
+};
+const text = (): string => Array.from({ length: 1 + random(12) }, piece).join(one(["", ",", " "]));
+
+test("usage is read from the bytes as it is from the text of the tail", () => {
+  let found = 0;
+  for (let round = 0; round < 3000; round += 1) {
+    const bytes = Buffer.from(text());
+    const tail = createTail(one(["", "head"]) === "" ? 0 : 64);
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + 1 + random(bytes.length);
+      tail.push(bytes.subarray(at, end));
+      at = end;
+    }
+    const expected = readUsage(tail.text());
+    if (expected) found += 1;
+    assert.deepEqual(tail.usage(), expected);
+  }
+  assert.ok(found > 100, `${found}`);
+  assert.equal(createTail().usage(), undefined);
+});
+
+test("the limit of an answer is the one that the plain way finds", () => {
+  const plainly = (body: string): number => {
+    for (const name of ['"max_tokens"', '"max_completion_tokens"', '"max_output_tokens"']) {
+      const at = body.indexOf(name);
+      const found = at === -1 ? null : /^\s*:\s*(\d{1,9})/.exec(body.slice(at + name.length, at + name.length + 16));
+      if (found?.[1]) return Number(found[1]);
+    }
+    return 500;
+  };
+  let found = 0;
+  for (let round = 0; round < 3000; round += 1) {
+    const body = `{${text()}}`;
+    const expected = plainly(body);
+    if (expected !== 500) found += 1;
+    assert.equal(guessUsage(Buffer.from(body)).output, expected, body);
+  }
+  assert.ok(found > 300, `${found}`);
+});
