@@ -32,6 +32,7 @@ const block = (head: string, lines: readonly string[]): string[] => [`${head} {`
 
 function options(site: Site, { adminSocket = "/run/caddy/admin.sock" }: CaddyHost): string[] {
   const { tls, listen, timeouts } = site;
+  if (tls !== "none" && listen.https === undefined) throw new Error("renderCaddy: a site with TLS needs a port for it");
   const own = tls !== "none" && "directory" in tls ? tls : undefined;
   return [
     "{",
@@ -43,8 +44,6 @@ function options(site: Site, { adminSocket = "/run/caddy/admin.sock" }: CaddyHos
     ...(own ? [`acme_ca ${own.directory}`] : []),
     ...(own?.caFile ? [`acme_ca_root ${own.caFile}`] : []),
     ...(site.ipv6 ? [] : ["default_bind 0.0.0.0"]),
-    "# Streams that run while the configuration changes end by themselves, or after this time; WebSockets end at once.",
-    `grace_period ${timeouts.reloadSeconds}s`,
     // HTTP/3 would open a UDP port.
     ...block("servers", [
       `protocols ${site.http2 ? "h1 h2" : "h1"}`,
@@ -79,11 +78,17 @@ function snippets(site: Site): string[] {
         "X-Frame-Options DENY",
         "X-Content-Type-Options nosniff",
         "Referrer-Policy no-referrer",
+        ...(site.balance === "cookie" ? [cookieRule(site)] : []),
         "-Server",
       ]),
     ]),
     ...block("(openclaw_errors)", block("handle_errors", errorRoutes(site))),
   ];
+}
+
+/** Caddy's own cookie would be readable by scripts. */
+function cookieRule({ tls }: Site): string {
+  return `Set-Cookie "^(GATEWAY_ID=[0-9a-f]+; Path=/).*$" "$1; HttpOnly; SameSite=Lax${tls === "none" ? "" : "; Secure"}"`;
 }
 
 function errorRoutes({ maxBodyBytes }: Site): string[] {
@@ -158,7 +163,8 @@ function toGateways(site: Site): string[] {
     "health_interval 1s",
     "health_timeout 3s",
     "health_status 200",
-    "flush_interval -1",
+    // No flush_interval: without it, events and all else whose length is not known go out at once, and a client that leaves
+    // ends its request at the gateway too; with -1 neither that nor a running stream would survive (a reload would cut it).
     "header_up X-Real-IP {remote_host}",
     `header_up X-Forwarded-Port ${shown}`,
     "header_up -Forwarded",
@@ -176,19 +182,16 @@ function toGateways(site: Site): string[] {
 }
 
 /** Other names are none of ours: the connection is closed without a word. */
-function refusals(site: Site): string[] {
-  const { http, https } = site.listen;
-  const ports = site.tls === "none" || https === undefined ? [`http://:${http}`] : [`http://:${http}`, `https://:${https}`];
-  return block(ports.join(", "), ["abort"]);
+function refusals({ tls }: Site): string[] {
+  return block(tls === "none" ? "http://" : "http://, https://", ["abort"]);
 }
 
 function alive(port: number): string[] {
   return block(`http://127.0.0.1:${port}`, ["bind 127.0.0.1", "respond /alive alive 200", "respond 404"]);
 }
 
-function addresses({ names, listen }: Site, scheme: "http" | "https"): string {
-  const port = scheme === "http" ? listen.http : listen.https;
-  if (port === undefined) throw new Error("renderCaddy: a site with TLS needs a port for it");
-  if (names.length === 0) return `${scheme}://:${port}`;
-  return names.map((name) => `${scheme}://${name.includes(":") ? `[${name}]` : name}:${port}`).join(", ");
+/** Without ports, which the options name: Caddy 2.6 would log nothing for a name that has one. */
+function addresses({ names }: Site, scheme: "http" | "https"): string {
+  if (names.length === 0) return `${scheme}://`;
+  return names.map((name) => `${scheme}://${name.includes(":") ? `[${name}]` : name}`).join(", ");
 }
