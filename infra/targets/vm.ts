@@ -6,7 +6,7 @@ import { Base } from "../components/vm/base.ts";
 import { Certificate, createAcmeCertificate } from "../components/vm/certificate.ts";
 import { driftOf, type ServerFacts } from "../components/vm/facts.ts";
 import { hostOf } from "../components/vm/host.ts";
-import { machineOf, packagesFor, systemUser, unsupported } from "../components/vm/machine.ts";
+import { machineOf, systemUser, unsupported } from "../components/vm/machine.ts";
 import { proxyFiles } from "../components/vm/proxy-files.ts";
 import { ServerRelease } from "../components/vm/release.ts";
 import { inspectServer, routeTo } from "../components/vm/server.ts";
@@ -17,6 +17,7 @@ import { buildRelease } from "../release/index.ts";
 import { renderOpenclawConfig } from "../render/openclaw-config.ts";
 import { renderSystem } from "../render/system/index.ts";
 import type { Machine, SystemFile } from "../render/system/machine.ts";
+import { packagesOf } from "../render/system/packages.ts";
 import type { Settings } from "../settings.ts";
 import type { ProxySettings } from "../settings-proxy.ts";
 import { type VmSettings, vmSettings } from "../settings-vm.ts";
@@ -40,7 +41,7 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   const base = new Base("base", {
     host,
     facts,
-    packages: packagesFor(machine),
+    packages: [...packagesOf(machine), "openssl"],
     user: systemUser,
     stateDirectory: paths.state,
     keepData,
@@ -52,11 +53,14 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   const secrets = createSecrets(host, facts, secretInputs, { dependsOn: [base.user] });
   const configText = `${JSON.stringify(config, null, 2)}\n`;
   const configFile = { path: `${paths.etc}/openclaw.json`, mode: "0640", owner: `root:${systemUser}`, content: configText };
-  const files = renderSystem(machine);
+  // Whoever came here may use sudo already, and must be able to until the end of a destroy.
+  const files = renderSystem(machine).filter(({ path }) => !path.startsWith("/etc/sudoers.d/"));
   const units = files.filter(({ path }) => /\/openclaw-gateway[^/]*$/.test(path));
+  // It looks after the proxy's files, so it comes after them.
+  const ofProxy = files.filter(({ path }) => /openclaw-proxy-reload|letsencrypt/.test(path));
   const system = new ServerFiles(
     "system",
-    { host, facts, files: [...files.map(serverFile), configFile] },
+    { host, facts, files: [...files.filter((file) => !ofProxy.includes(file)).map(serverFile), configFile] },
     { dependsOn: [base.packages, secrets] },
   );
   const certificate = new Certificate(
@@ -66,7 +70,7 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   );
   const proxy = new ServerFiles(
     "proxy",
-    { host, facts, files: proxyFiles(settings.proxy, machine, facts) },
+    { host, facts, files: [...proxyFiles(settings.proxy, machine, facts), ...ofProxy.map(serverFile)] },
     { dependsOn: certificate.there.length > 0 ? certificate.there : [system.settled] },
   );
   createAcmeCertificate(host, settings.proxy, `${paths.etc}/secrets`, { dependsOn: [proxy.settled] });

@@ -84,7 +84,8 @@ put() {
   if [ -n "$validate" ] && ! said=$(sh -c "$validate" 2>&1 9>&-); then
     fail "$path was not changed, since its check refuses the new content: $said"
   fi
-  if [ ! -e "$entry" ] && { [ -e "$path" ] || [ -L "$path" ]; }; then
+  # What is the same already was put there for us, by user data say.
+  if [ ! -e "$entry" ] && { [ -e "$path" ] || [ -L "$path" ]; } && ! cmp -s "$FILE" "$path"; then
     cp -a -T "$path" "$home/backup/.new"
     mv -f -T "$home/backup/.new" "$home/backup/$key"
   fi
@@ -305,8 +306,15 @@ put_release() {
 # activate ID KEEP STATE USER REPAIRS UNIT…: the gateway runs from this release, with its files as they are now. Databases are copied
 # before another release may change them. Older releases than KEEP go.
 activate() {
-  release=$1 keep=$2 state=$3 user=$4
+  release=$1 keep=$2 state=$3 user=$4 repairs=$5
+  shift 5
   lock
+  for unit in "$@"; do
+    systemctl is-enabled -q "$unit" 2>/dev/null || said=$(systemctl enable "$unit" 2>&1 9>&-) || fail "$unit: $said"
+    systemctl is-active -q "$unit" || said=$(systemctl restart "$unit" 2>&1 9>&-) || fail "$unit does not start: $said
+$(journalctl -q -o cat -n 10 -u "$unit")"
+  done
+  [ $# -eq 0 ] || printf '%s\n' openclaw-gateway.socket openclaw-gateway.service "$@" >"$home/units"
   [ -e "$opt/releases/$release/.complete" ] || fail "the release $release is not on this server"
   before=$(basename "$(readlink "$opt/current" 2>/dev/null || true)")
   if [ -n "$before" ] && [ "$before" != "$release" ]; then copy_data "$before" "$state" "$user" "$keep"; fi
@@ -314,6 +322,8 @@ activate() {
   mv -T "$opt/next.new" "$opt/next"
   said=$("$opt/bin/replace-gateway" 2>&1 9>&-) || fail "$said"
   [ "$before" = "$release" ] || date +%s >"$opt/releases/$release/.complete"
+  printf '%s\n' "$repairs" >"$home/unit-repairs"
+  printf '%s\n' "$release" >"$home/activated"
   prune "$release" "$keep"
 }
 
@@ -353,8 +363,10 @@ prune() {
 rollback() {
   release=$1 state=$3 user=$4
   if [ "$5" != data ]; then
-    # shellcheck disable=SC2046
-    activate "$1" "$2" "$3" "$4" "$(cat "$home/unit-repairs")" $(sed 1,2d "$home/units")
+    wanted=$(cat "$home/activated")
+    activate "$1" "$2" "$3" "$4" "$(cat "$home/unit-repairs")"
+    # What `up` brought last: that something else runs now is to be seen.
+    printf '%s\n' "$wanted" >"$home/activated"
     return
   fi
   lock
@@ -434,7 +446,7 @@ take_gateway() {
   lock
   systemctl stop openclaw-gateway.socket openclaw-gateway.service openclaw-gateway-next.service 2>/dev/null 9>&- || true
   systemctl reset-failed openclaw-gateway.service openclaw-gateway.socket openclaw-gateway-next.service 2>/dev/null 9>&- || true
-  rm -rf "$opt/releases" "$opt/current" "$opt/next" "$opt/replace.lock" "$home/releases" "$home/units" "$home/unit-repairs" /run/openclaw
+  rm -rf "$opt/releases" "$opt/current" "$opt/next" "$opt/replace.lock" "$home/releases" "$home/units" "$home/unit-repairs" "$home/activated" /run/openclaw
 }
 
 # Whether the agent is as it was put there, and the name of this installation: on a server that was made anew there is none.
@@ -505,6 +517,7 @@ inspect() {
     at=$(stat -c %Y "$opt/releases/$release/.complete" 2>/dev/null || echo missing)
     say release "$at $(cat "$record") $release"
   done
+  [ ! -f "$home/activated" ] || say activated "$(cat "$home/activated")"
   [ ! -L "$opt/current" ] || say current "$(basename "$(readlink "$opt/current")")"
   if [ -f "$home/units" ]; then
     while read -r unit; do

@@ -31,7 +31,9 @@ export interface ServerFacts {
   secrets: { state: "ok" | "changed"; repairs: number } | undefined;
   /** When each was unpacked; `missing`: it was here. */
   releases: { [id: string]: { at: number | "missing"; repairs: number } };
+  /** What runs, and what `up` brought last: another one after a rollback. */
   current: string | undefined;
+  activated: string | undefined;
   units: { [unit: string]: { active: string; enabled: string } };
   unitRepairs: number;
 }
@@ -82,6 +84,7 @@ export function parseFacts(text: string): ServerFacts {
       ]),
     ),
     current: one("current")[0],
+    activated: one("activated")[0],
     units: Object.fromEntries(
       all("unit").map(([active = "", enabled = "", unit]) => [unit ?? enabled, { active, enabled: unit ? enabled : "" }]),
     ),
@@ -112,6 +115,8 @@ export function driftOf(facts: ServerFacts): Drift[] {
     if (active !== "active") return [{ what: `the unit ${unit}`, how: `does not run (${active || "unknown"})` }];
     return enabled === "disabled" ? [{ what: `the unit ${unit}`, how: "does not start with the server" }] : [];
   });
+  if (facts.current !== undefined && facts.activated !== undefined && facts.current !== facts.activated)
+    release.push({ what: `the release ${facts.activated}`, how: `was replaced by ${facts.current}` });
   const packages = facts.wantedPackages?.state === "missing" ? [{ what: "a package", how: "was removed" }] : [];
   return [...files, ...secrets, ...release, ...packages, ...units];
 }

@@ -46,9 +46,7 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
     gateway: {
       host: "127.0.0.1",
       port: gateway.port,
-      node: "bin/node",
-      entry: "gateway/main.js",
-      nodeFlags: ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=4", "--heap-growing-percent=50"],
+      command: "bin/openclaw-gateway",
       workers: workers === "auto" ? facts.cpus : workers,
       secrets,
       drain: { delayMs: drain.delayMs, timeoutMs: drain.timeoutMs },
@@ -96,22 +94,4 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
         : undefined,
     ollama: vm.ollama.enabled ? { binary: vm.ollama.binary, port: 11434 } : undefined,
   };
-}
-
-/** Debian's names of what the machine is made of. */
-export function packagesFor(machine: Machine): string[] {
-  const { proxy, firewall, fail2ban, timeSync, unattendedUpgrades, redis } = machine;
-  return [
-    "ca-certificates",
-    "openssl",
-    ...(proxy.kind === "nginx" ? ["nginx", "logrotate"] : []),
-    ...(proxy.kind === "caddy" ? ["caddy"] : []),
-    ...(proxy.certbot ? ["certbot"] : []),
-    ...(firewall.kind === "nftables" || fail2ban ? ["nftables"] : []),
-    ...(firewall.kind === "ufw" ? ["ufw"] : []),
-    ...(fail2ban ? ["fail2ban", "python3-systemd"] : []),
-    ...(timeSync ? ["systemd-timesyncd"] : []),
-    ...(unattendedUpgrades ? ["unattended-upgrades"] : []),
-    ...(redis ? ["redis-server"] : []),
-  ];
 }

@@ -20,7 +20,7 @@ export class ServerGateway extends pulumi.ComponentResource {
   constructor(name: string, args: ServerGatewayArgs, options?: pulumi.ComponentResourceOptions) {
     super("openclaw:vm:Gateway", name, {}, options);
     const { host, facts, release, keepReleases, stateDirectory, user, units } = args;
-    const others = facts.current !== undefined && facts.current !== release;
+    const others = facts.activated === release && facts.current !== release;
     const ill = Object.values(facts.units).some(({ active, enabled }) => active !== "active" || enabled === "disabled");
     const repairs = facts.unitRepairs + (others || ill ? 1 : 0);
     agentCommand(
