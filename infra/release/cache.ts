@@ -1,10 +1,12 @@
 /** Folders that are made once from their sources and kept beside the clone's stacks: whole, or not there. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { cloneDirectory } from "../places.ts";
 
 /** What nobody asked for in this time is removed, unless a gateway of this clone runs from it. */
-const unusedDays = 14;
+const unusedMs = 14 * 24 * 3600 * 1000;
+/** A folder that is being made is somebody else's until then. */
+const makingMs = 3600 * 1000;
 
 /** The folder of that name; `make` fills it the first time. */
 export function kept(name: string, make: (directory: string) => void): string {
@@ -25,7 +27,7 @@ export function kept(name: string, make: (directory: string) => void): string {
   } finally {
     rmSync(growing, { recursive: true, force: true });
   }
-  removeUnused(clone, now);
+  removeReleases(clone, unusedMs);
   return directory;
 }
 
@@ -38,13 +40,22 @@ function moveInto(growing: string, directory: string): void {
   }
 }
 
-function removeUnused(clone: string, now: Date): void {
+/** Removes all that was not asked for in that time, but what a gateway of this clone runs from. */
+export function removeReleases(clone: string, unusedForMs = 0): void {
+  const releases = join(clone, "releases");
+  if (!existsSync(releases)) return;
   const specifications = readdirSync(clone).map((stack) => readIfThere(join(clone, stack, "run", "process.json")));
-  for (const name of readdirSync(join(clone, "releases"))) {
-    const path = join(clone, "releases", name);
-    const age = now.getTime() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? now.getTime());
-    if (age < unusedDays * 24 * 3600 * 1000 || specifications.some((text) => text.includes(path))) continue;
+  for (const name of readdirSync(releases)) {
+    const path = join(releases, name);
+    const used = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const least = name.endsWith(".new") ? Math.max(unusedForMs, makingMs) : unusedForMs;
+    if (Date.now() - used < least || specifications.some((text) => text.includes(path))) continue;
     rmSync(path, { recursive: true, force: true });
+  }
+  try {
+    rmdirSync(releases);
+  } catch {
+    // Something is left in it.
   }
 }
 

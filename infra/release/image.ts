@@ -6,6 +6,7 @@ import { root } from "../places.ts";
 import { bundleGateway } from "./bundle.ts";
 import { kept } from "./cache.ts";
 import { nodeBinary, type ReleasePlatform } from "./node-binary.ts";
+import { productVersion } from "./packages.ts";
 import { writeRelease } from "./release.ts";
 
 export interface ImageOptions {
@@ -35,5 +36,9 @@ export function imageContext(options: ImageOptions = {}): ImageContext {
     for (const file of ["Dockerfile", ".dockerignore"]) copyFileSync(join(root, "gateway/image", file), join(made, file));
   });
   const hash = createHash("sha256").update(`${bundle.id}\0${platform}\0${node.version}\0${baseImage}`).digest("hex");
-  return { directory, hash: hash.slice(0, 12), buildArguments: { BASE_IMAGE: baseImage } };
+  return {
+    directory,
+    hash: hash.slice(0, 12),
+    buildArguments: { BASE_IMAGE: baseImage, VERSION: productVersion(), REVISION: bundle.id },
+  };
 }

@@ -178,6 +178,10 @@ describe("the image", { skip: skip ?? false, timeout: 300_000 }, () => {
     const [base]: { Size: number }[] = JSON.parse(await must("image", "inspect", "debian:12-slim"));
     assert.ok(described && base);
     const { Config: config } = described;
+    const labels = config.Labels;
+    assert.ok(typeof labels === "object" && labels !== null);
+    assert.equal(Reflect.get(labels, "org.opencontainers.image.title"), "openclaw-gateway");
+    assert.match(String(Reflect.get(labels, "org.opencontainers.image.revision")), /^[0-9a-f]{12}$/);
     assert.equal(config.User, "1000:1000");
     assert.equal(config.StopSignal, "SIGTERM");
     assert.deepEqual(config.ExposedPorts, { "18789/tcp": {} });
