@@ -4,7 +4,7 @@ import type { Server as HttpServer } from "node:http";
 import type { Socket } from "node:net";
 import { Exchange, type Line, type PlainRequest } from "./answer.ts";
 import type { HeadEnds } from "./answer-head.ts";
-import { type HeadRules, incomplete, maxHeadBytes, readRequestHead } from "./request-head.ts";
+import { type HeadRules, incomplete, maxHeadBytes, type RequestHead, readRequestHead } from "./request-head.ts";
 
 export interface WireOptions extends HeadRules {
   /** Exact paths. */
@@ -51,6 +51,8 @@ const over = 7;
 
 /** Most heads, with a small body. */
 const firstLookBytes = 1024;
+/** Then it is no client that sends the same head again. */
+const maxChanges = 4;
 /** Of later requests, and of a body that nobody has asked for. */
 const maxHeldBytes = 64 * 1024;
 /** A client that does not take the end of what was written, or does not close its side. */
@@ -75,6 +77,10 @@ export class Connection implements Line {
   #missing = 0;
   #body: Buffer | undefined = undefined;
   #bodyBytes = 0;
+  #lastHead: RequestHead | undefined = undefined;
+  #lastHeadBytes: Buffer | undefined = undefined;
+  /** So many times in a row the head was another one. */
+  #changes = 0;
   #paused = false;
   #stays = true;
   readonly #onData = (bytes: Buffer): void => this.#receive(bytes);
@@ -130,9 +136,7 @@ export class Connection implements Line {
     }
     const { options } = this.#front;
     const size = bytes.length;
-    let head = readRequestHead(bytes.toString("latin1", 0, Math.min(size, firstLookBytes)), options);
-    if (head === incomplete && size > firstLookBytes)
-      head = readRequestHead(bytes.toString("latin1", 0, Math.min(size, maxHeadBytes)), options);
+    const head = this.#readHead(bytes);
     if (head === incomplete && size < maxHeadBytes) {
       if (this.#state !== inHead) {
         this.#state = inHead;
@@ -160,6 +164,30 @@ export class Connection implements Line {
       if (size > head.bytes) this.#takeBody(bytes.subarray(head.bytes));
     }
     options.take(exchange);
+  }
+
+  #readHead(bytes: Buffer): ReturnType<typeof readRequestHead> {
+    const { options } = this.#front;
+    const size = bytes.length;
+    const last = this.#lastHead;
+    const lastBytes = this.#lastHeadBytes;
+    // Many clients send the same head again and again.
+    if (last !== undefined && lastBytes !== undefined && size >= last.bytes) {
+      if (bytes.compare(lastBytes, 0, last.bytes, 0, last.bytes) === 0) {
+        this.#changes = 0;
+        return last;
+      }
+      this.#changes += 1;
+    }
+    let head = readRequestHead(bytes, bytes.toString("latin1", 0, Math.min(size, firstLookBytes)), options);
+    if (head === incomplete && size > firstLookBytes)
+      head = readRequestHead(bytes, bytes.toString("latin1", 0, Math.min(size, maxHeadBytes)), options);
+    if (head === undefined || head === incomplete) return head;
+    if (this.#changes < maxChanges) {
+      this.#lastHead = head;
+      this.#lastHeadBytes = Buffer.from(bytes.subarray(0, head.bytes));
+    } else this.#lastHead = this.#lastHeadBytes = undefined;
+    return head;
   }
 
   /** Gives what comes after the body. */

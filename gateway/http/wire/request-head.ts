@@ -32,8 +32,8 @@ const space = 0x20;
 const colon = 0x3a;
 const del = 0x7f;
 
-/** `text`: what came, in latin1. Undefined: not certainly plain. */
-export function readRequestHead(text: string, rules: HeadRules): RequestHead | typeof incomplete | undefined {
+/** `text`: the first of the bytes, in latin1, and all that is looked at. Undefined: not certainly plain. */
+export function readRequestHead(bytes: Buffer, text: string, rules: HeadRules): RequestHead | typeof incomplete | undefined {
   if (!text.startsWith(begin)) return begin.startsWith(text) ? incomplete : undefined;
   let at = text.indexOf(" ", begin.length);
   // No path that is offered is as long as a head.
@@ -42,33 +42,41 @@ export function readRequestHead(text: string, rules: HeadRules): RequestHead | t
   if (!rules.isPlainPath(url)) return undefined;
   if (!text.startsWith(version, at)) return version.startsWith(text.slice(at)) ? incomplete : undefined;
   at += version.length;
+  const { length } = text;
   const headers: IncomingHttpHeaders = {};
   let contentLength = -1;
   let close = false;
-  const { length } = text;
+  let hasHost = false;
   for (let count = 0; count <= maxHeaders; count += 1) {
-    const start = at;
-    let code = text.charCodeAt(at);
-    if (code === carriageReturn) {
-      if (at + 1 === length) return incomplete;
-      if (text.charCodeAt(at + 1) !== lineFeed || contentLength < 0 || headers.host === undefined) return undefined;
+    if (at + 1 >= length)
+      return at === length || bytes[at] === carriageReturn || isToken[bytes[at] ?? 0] ? incomplete : undefined;
+    if (bytes[at] === carriageReturn) {
+      if (bytes[at + 1] !== lineFeed || contentLength < 0 || !hasHost) return undefined;
       return { url, headers, contentLength, close, bytes: at + 2 };
     }
-    // Past the end the code is NaN.
-    while (isToken[code] === 1) code = text.charCodeAt(++at);
+    const start = at;
+    let hash = 0;
+    for (; at < length; at += 1) {
+      const code = bytes[at] ?? 0;
+      if (isToken[code] === 0) break;
+      hash = (Math.imul(hash, 31) + code) | 0;
+    }
     if (at === length) return incomplete;
-    if (code !== colon || at === start) return undefined;
-    const { name, kind } = nameOf(text.slice(start, at));
+    if (bytes[at] !== colon || at === start) return undefined;
+    const { name, kind } = nameOf(text, start, at, hash);
     if (kind === refused || headers[name] !== undefined) return undefined;
-    do code = text.charCodeAt(++at);
-    while (code === space);
+    at += 1;
+    while (at < length && bytes[at] === space) at += 1;
     const from = at;
-    while (code >= space && code !== del) code = text.charCodeAt(++at);
+    for (; at < length; at += 1) {
+      const code = bytes[at] ?? 0;
+      if (code < space || code === del) break;
+    }
     if (at === length) return incomplete;
-    if (code !== carriageReturn || (at > from && text.charCodeAt(at - 1) === space)) return undefined;
-    const value = text.slice(from, at);
+    if (bytes[at] !== carriageReturn || (at > from && bytes[at - 1] === space)) return undefined;
     if (at + 1 === length) return incomplete;
-    if (text.charCodeAt(at + 1) !== lineFeed) return undefined;
+    if (bytes[at + 1] !== lineFeed) return undefined;
+    const value = text.slice(from, at);
     at += 2;
     headers[name] = value;
     if (kind === ordinary) continue;
@@ -80,6 +88,7 @@ export function readRequestHead(text: string, rules: HeadRules): RequestHead | t
       if (wish !== "keep-alive" && wish !== "close") return undefined;
       close = wish === "close";
     } else if (value === "") return undefined;
+    else hasHost = true;
   }
   return undefined;
 }
@@ -91,6 +100,7 @@ const connection = 3;
 const host = 4;
 
 interface Name {
+  readonly spelled: string;
   readonly name: string;
   readonly kind: number;
 }
@@ -110,28 +120,25 @@ const kinds: ReadonlyMap<string, number> = new Map([
     "proxy-connection",
     "http2-settings",
     "set-cookie",
-    // Every object has it.
-    "__proto__",
   ].map((name): [string, number] => [name, refused]),
 ]);
 
-/** Names as they were spelled. What fills it up are names that hardly anybody sends: those that clients do send come first. */
-const names = new Map<string, Name>();
-const maxNames = 1024;
-const usual =
-  "host connection content-length content-type accept accept-encoding accept-language authorization user-agent x-api-key x-request-id traceparent tracestate x-forwarded-for x-forwarded-proto x-forwarded-host x-real-ip anthropic-version anthropic-beta openai-organization openai-project idempotency-key x-stainless-arch x-stainless-async x-stainless-lang x-stainless-os x-stainless-package-version x-stainless-retry-count x-stainless-runtime x-stainless-runtime-version x-stainless-timeout x-stainless-read-timeout cache-control pragma cookie keep-alive sec-fetch-mode";
-for (const name of usual.split(" ")) {
-  nameOf(name);
-  nameOf(name.replace(/(?:^|-)[a-z]/g, (letter) => letter.toUpperCase()));
-}
+/** Names as they were spelled, by their hash. A place that is taken stays so: what fills it up can only cost a little time. */
+const names: (Name | undefined)[] = new Array(4096).fill(undefined);
+const maxKeptLength = 64;
+const anyObject = {};
 
-function nameOf(spelled: string): Name {
-  const known = names.get(spelled);
-  if (known !== undefined) return known;
+function nameOf(text: string, start: number, end: number, hash: number): Name {
+  const place = (hash ^ (hash >>> 12)) & (names.length - 1);
+  const known = names[place];
+  if (known !== undefined && known.spelled.length === end - start && text.startsWith(known.spelled, start)) return known;
+  // A copy: the whole head would be kept with it.
+  const spelled = Buffer.from(text.slice(start, end), "latin1").toString("latin1");
   const name = spelled.toLowerCase();
-  const kind = kinds.get(name) ?? (name.startsWith("access-control-") ? refused : ordinary);
-  const made: Name = { name, kind };
-  if (names.size < maxNames && spelled.length <= 64) names.set(spelled, made);
+  // What every object has would look like a header that was given.
+  const isOdd = name.startsWith("access-control-") || name in anyObject;
+  const made: Name = { spelled, name, kind: kinds.get(name) ?? (isOdd ? refused : ordinary) };
+  if (known === undefined && spelled.length <= maxKeptLength) names[place] = made;
   return made;
 }
 
