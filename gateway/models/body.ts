@@ -59,6 +59,8 @@ const closeList = 0x5d;
 /** `body` is valid JSON and an object. Every top-level "model" gets the new name; where there is none it is put in front. */
 export function withModel(body: Buffer, name: string): Buffer {
   const value = Buffer.from(JSON.stringify(name));
+  const only = onlyModel(body);
+  if (only) return Buffer.concat([body.subarray(0, only.start), value, body.subarray(only.stop)]);
   const pieces: Buffer[] = [];
   let copied = 0;
   let depth = 0;
@@ -91,6 +93,35 @@ export function withModel(body: Buffer, name: string): Buffer {
     Buffer.from(empty ? "" : ","),
     body.subarray(brace + 1),
   ]);
+}
+
+const modelKey = Buffer.from('"model"');
+/** Letters of a key that is written with escapes. */
+const asciiEscape = Buffer.from("\\u00");
+
+/** Where the value is, where there is one such key in the whole body, at its top: so most requests are. */
+function onlyModel(body: Buffer): { start: number; stop: number } | undefined {
+  const at = body.indexOf(modelKey);
+  if (at <= 0 || body[at - 1] === backslash || body.indexOf(modelKey, at + modelKey.length) !== -1) return undefined;
+  const colon = skipSpace(body, at + modelKey.length);
+  if (body[colon] !== 0x3a || body.includes(asciiEscape)) return undefined;
+  // What is open where the key stands is closed behind it: the shorter side tells its depth.
+  const depth = at * 2 < body.length ? opened(body, 0, at) : -opened(body, at, body.length);
+  if (depth !== 1) return undefined;
+  const start = skipSpace(body, colon + 1);
+  return { start, stop: endOfScalar(body, start) };
+}
+
+/** Braces and brackets that are opened from here to there, less those that are closed. */
+function opened(body: Buffer, from: number, to: number): number {
+  let depth = 0;
+  for (let at = from; at < to; at += 1) {
+    const byte = body[at];
+    if (byte === quote) at = endOfString(body, at);
+    else if (byte === open || byte === openList) depth += 1;
+    else if (byte === close || byte === closeList) depth -= 1;
+  }
+  return depth;
 }
 
 /** Index of the closing quote. */

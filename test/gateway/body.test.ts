@@ -56,3 +56,36 @@ test("random objects", () => {
     assert.deepEqual(JSON.parse(withModel(Buffer.from(text), "new").toString("utf8")), { ...input, model: "new" }, text);
   }
 });
+
+test("the name is put where it belongs, whatever the body holds before, behind and inside", () => {
+  let seed = 17;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((seed / 2_147_483_648) * below);
+  };
+  const texts = ["model", '"model"', '"model":', 'a\\"model"', "\\", "{[", "x", "m\u006fdel", "é", '":"'];
+  const value = (depth: number): unknown => {
+    const kind = random(depth > 3 ? 4 : 7);
+    if (kind < 3) return texts[random(texts.length)];
+    if (kind === 3) return [1, null, true, -2.5e9][random(4)];
+    if (kind === 4) return Array.from({ length: random(4) }, () => value(depth + 1));
+    return Object.fromEntries(Array.from({ length: random(4) }, () => [texts[random(texts.length)] ?? "", value(depth + 1)]));
+  };
+  const space = (): string => ["", " ", "\n\t"][random(3)] ?? "";
+  for (let round = 0; round < 5000; round += 1) {
+    const parts: [string, unknown][] = Array.from({ length: random(5) }, () => [`k${random(9)}`, value(1)]);
+    for (let models = random(3); models > 0; models -= 1) {
+      parts.splice(random(parts.length + 1), 0, [
+        ["model", "model", "mo\\u0064el"][random(3)] ?? "",
+        [null, "", "a", '"model":{'][random(4)],
+      ]);
+    }
+    const pairs = parts.map(
+      ([key, of]) => `"${key}"${space()}:${space()}${JSON.stringify(of, undefined, random(3))}${space()}`,
+    );
+    const text = `${space()}{${space()}${pairs.join(`,${space()}`)}}${space()}`;
+    const input: unknown = JSON.parse(text);
+    const output: unknown = JSON.parse(withModel(Buffer.from(text), "new").toString("utf8"));
+    assert.deepEqual(output, { ...Object(input), model: "new" }, text);
+  }
+});

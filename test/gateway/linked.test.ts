@@ -229,3 +229,39 @@ test("addresses are found where each API puts them", () => {
   assert.ok(text.includes('"source":{"type":"base64","media_type":"image/png","data":"'));
   assert.ok(text.includes('"type":"input_file","file_data":"data:image/png'));
 });
+
+test("a body may hold links where one of the words stands, and nowhere else", () => {
+  const words = ['"image', '"input_image"', '"file_url"', '"document"'];
+  const near = [
+    "image",
+    '"input_image',
+    "file_url",
+    '"document',
+    '"url"',
+    "_url",
+    '_url"',
+    "mage",
+    "mmage",
+    '"',
+    '"i',
+    '"file',
+    '"input_i',
+    "document",
+    "\\u0041",
+    "\\n",
+  ];
+  let seed = 23;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((seed / 2_147_483_648) * below);
+  };
+  const outcomes = { yes: 0, no: 0 };
+  for (let round = 0; round < 5000; round += 1) {
+    const text =
+      Array.from({ length: random(8) }, () => near[random(near.length)]).join("") + (random(4) === 0 ? words[random(4)] : "");
+    const expected = words.some((word) => text.includes(word));
+    outcomes[expected ? "yes" : "no"] += 1;
+    assert.equal(mayHoldLinks(Buffer.from(text)), expected, text);
+  }
+  assert.ok(outcomes.yes > 500 && outcomes.no > 500, JSON.stringify(outcomes));
+});

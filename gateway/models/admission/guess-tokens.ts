@@ -28,26 +28,60 @@ export function guessUsage(body: Buffer): { input: number; output: number } {
   };
 }
 
-/** The one before counts where there are several; of a name that is there more than once the first. */
-const limits = ['"max_tokens"', '"max_completion_tokens"', '"max_output_tokens"'].map((name) => Buffer.from(name));
-/** With this they all end, and little else does: the body is looked through once for the three. */
+/** With this the names of limits end, and little else does: the body is looked through once for the three. */
 const limitEnd = Buffer.from('_tokens"');
 
+/** max_tokens counts before max_completion_tokens, that before max_output_tokens; of each name the first one. */
 function answerLimit(body: Buffer): number | undefined {
-  const found = limits.map((): number | undefined => undefined);
-  const seen = limits.map(() => false);
+  let completion: number | undefined;
+  let output: number | undefined;
+  let seen = 0;
   for (let at = body.indexOf(limitEnd); at !== -1; at = body.indexOf(limitEnd, at + limitEnd.length)) {
     const end = at + limitEnd.length;
-    const index = limits.findIndex((name) => body.compare(name, 0, name.length, Math.max(0, end - name.length), end) === 0);
-    if (index === -1 || seen[index]) continue;
-    seen[index] = true;
-    found[index] = numberAfter(body, end);
-    if (index === 0 && found[0] !== undefined) break;
+    if ((seen & 1) === 0 && isBefore(body, at, '"max')) {
+      seen |= 1;
+      const limit = numberAfter(body, end);
+      if (limit !== undefined) return limit;
+    } else if ((seen & 2) === 0 && isBefore(body, at, '"max_completion')) {
+      seen |= 2;
+      completion = numberAfter(body, end);
+    } else if ((seen & 4) === 0 && isBefore(body, at, '"max_output')) {
+      seen |= 4;
+      output = numberAfter(body, end);
+    }
   }
-  return found.find((limit) => limit !== undefined);
+  return completion ?? output;
 }
 
-function numberAfter(body: Buffer, from: number): number | undefined {
-  const digits = /^\s*:\s*(\d{1,9})/.exec(body.toString("latin1", from, from + 16))?.[1];
-  return digits === undefined ? undefined : Number(digits);
+function isBefore(body: Buffer, end: number, text: string): boolean {
+  const start = end - text.length;
+  if (start < 0) return false;
+  for (let index = 0; index < text.length; index += 1) if (body[start + index] !== text.charCodeAt(index)) return false;
+  return true;
 }
+
+const lookedAt = 16;
+const maxDigits = 9;
+
+function numberAfter(body: Buffer, from: number): number | undefined {
+  const to = Math.min(body.length, from + lookedAt);
+  let at = skipSpace(body, from, to);
+  if (at === to || body[at] !== 0x3a) return undefined;
+  at = skipSpace(body, at + 1, to);
+  let value = 0;
+  const start = at;
+  for (; at < to && at - start < maxDigits; at += 1) {
+    const digit = (body[at] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) break;
+    value = value * 10 + digit;
+  }
+  return at > start ? value : undefined;
+}
+
+function skipSpace(body: Buffer, from: number, to: number): number {
+  let at = from;
+  while (at < to && isSpace(body[at] ?? 0)) at += 1;
+  return at;
+}
+
+const isSpace = (code: number): boolean => code === 0x20 || (code >= 0x09 && code <= 0x0d) || code === 0xa0;

@@ -11,15 +11,33 @@ export interface Link {
   replace(dataUrl: string): void;
 }
 
-/** Only bodies that hold one of these words are looked into. */
-const words = [Buffer.from('"image'), Buffer.from('"input_image"'), Buffer.from('"file_url"'), Buffer.from('"document"')];
+/**
+ * Only bodies that hold "image…, "input_image", "file_url" or "document" are looked into. They are sought by what few
+ * other texts hold: each quote of a request would be looked at for a word that begins with one.
+ */
+const image = Buffer.from("mage");
+const fileEnd = Buffer.from('_url"');
+const document = Buffer.from('"document"');
 /** The same words written with escapes: JSON's readers see no difference, and no client has a reason to. */
 const asciiEscape = Buffer.from("\\u00");
 const escapedLetter = /\\u00(?:5f|[67])/i;
 
 export function mayHoldLinks(body: Buffer): boolean {
-  if (words.some((word) => body.includes(word))) return true;
+  for (let at = body.indexOf(image); at !== -1; at = body.indexOf(image, at + image.length)) {
+    if (isBefore(body, at, '"i') || (body[at + image.length] === 0x22 && isBefore(body, at, '"input_i'))) return true;
+  }
+  for (let at = body.indexOf(fileEnd); at !== -1; at = body.indexOf(fileEnd, at + fileEnd.length)) {
+    if (isBefore(body, at, '"file')) return true;
+  }
+  if (body.includes(document)) return true;
   return body.includes(asciiEscape) && escapedLetter.test(body.toString("latin1"));
+}
+
+function isBefore(body: Buffer, end: number, text: string): boolean {
+  const start = end - text.length;
+  if (start < 0) return false;
+  for (let index = 0; index < text.length; index += 1) if (body[start + index] !== text.charCodeAt(index)) return false;
+  return true;
 }
 
 /** No API nests so deep, and the stack bears no end of it. */
