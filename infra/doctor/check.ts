@@ -5,6 +5,8 @@ export interface Subject {
   /** The stack's folder in it. */
   directory: string;
   stackFile: string;
+  /** A secret of the stack's configuration, in clear; undefined where there is none of this name. */
+  secret(key: string): Promise<string | undefined>;
 }
 
 export interface Finding {

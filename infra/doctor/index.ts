@@ -1,8 +1,17 @@
-/** The table of checks, in the order in which they are shown. */
+/** The tables of checks by target, in the order in which they are shown. */
 import type { Check } from "./check.ts";
 import { memory } from "./memory.ts";
 import { port } from "./port.ts";
 import { space } from "./space.ts";
+import { vmClock } from "./vm-clock.ts";
+import { vmNames } from "./vm-names.ts";
+import { vmPorts } from "./vm-ports.ts";
+import { vmHostKey, vmReach, vmSudo } from "./vm-reach.ts";
+import { vmDisk, vmMemory } from "./vm-room.ts";
+import { vmSystem } from "./vm-system.ts";
 import { writable } from "./writable.ts";
 
-export const checks: Check[] = [writable, space, memory, port];
+export const checks: { [target: string]: Check[] } = {
+  local: [writable, space, memory, port],
+  vm: [vmReach, vmHostKey, vmSudo, vmSystem, vmDisk, vmMemory, vmPorts, vmNames, vmClock],
+};

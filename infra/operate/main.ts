@@ -17,10 +17,12 @@ const commands: { [name: string]: (args: string[]) => Promise<number> } = {
   stop: async (args) => (await import("./start-stop.ts")).stopGateway(args),
   token: async (args) => (await import("./token.ts")).token(args),
   exports: async (args) => (await import("./exports.ts")).showExports(args),
+  refresh: async (args) => (await import("./refresh.ts")).refresh(args),
+  releases: async (args) => (await import("./releases.ts")).releases(args),
   doctor: async (args) => (await import("./doctor.ts")).runDoctor(args),
 };
 /** These are the engine's, or the official CLI's. */
-const enginesOwn = ["preview", "refresh", "config", "stack", "state", "cancel", "pulumi"];
+const enginesOwn = ["preview", "config", "stack", "state", "cancel", "pulumi"];
 
 const [name = "help", ...args] = process.argv.slice(2);
 try {

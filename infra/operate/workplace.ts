@@ -73,16 +73,18 @@ function stackOf(args: string[]): string {
   return process.env.PULUMI_STACK || defaultStack;
 }
 
-/** True where the stack's gateway runs on this machine: what its file says, before the program has read it. */
-export function isDeployedHere(workplace: Workplace): boolean {
+/** Where the stack's gateway runs: what its file says, before the program has read it. Undefined where there is no file. */
+export function targetOf(workplace: Workplace): string | undefined {
   try {
-    const target = /^\s*["']?openclaw-stack:target["']?:\s*["']?([\w-]+)/m.exec(readFileSync(workplace.stackFile, "utf8"))?.[1];
-    return (target ?? "local") === "local";
+    const text = readFileSync(workplace.stackFile, "utf8");
+    return /^\s*["']?openclaw-stack:target["']?:\s*["']?([\w-]+)/m.exec(text)?.[1] ?? "local";
   } catch {
     // Not made yet: that happens for the default stack only.
-    return workplace.stack === defaultStack;
+    return workplace.stack === defaultStack ? "local" : undefined;
   }
 }
+
+export const isDeployedHere = (workplace: Workplace): boolean => targetOf(workplace) === "local";
 
 function passphraseFile(clone: string): string {
   return join(clone, "passphrase");

@@ -27,7 +27,7 @@ test("the gateway's port and that of its metrics: each is looked at, and the fix
     stackFile,
     `config:\n  openclaw-stack:gateway:\n    port: ${ports[0]}\n  openclaw-stack:metrics:\n    port: ${ports[1]}\n`,
   );
-  const subject = { clone: directory, directory, stackFile };
+  const subject = { clone: directory, directory, stackFile, secret: async () => undefined };
   const found = await port.run(subject);
   assert.deepEqual(
     found.map(({ level }) => level),
