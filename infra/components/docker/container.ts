@@ -48,10 +48,10 @@ export function createContainer(
       ...gpuRequest(shape.gpus),
       healthcheck: {
         tests: health.test,
-        interval: `${health.intervalSeconds}s`,
-        timeout: `${health.timeoutSeconds}s`,
+        interval: duration(health.intervalSeconds),
+        timeout: duration(health.timeoutSeconds),
         retries: health.retries,
-        startPeriod: `${health.startPeriodSeconds}s`,
+        startPeriod: duration(health.startPeriodSeconds),
       },
       wait: shape.readySeconds > 0,
       waitTimeout: shape.readySeconds > 0 ? shape.readySeconds : undefined,
@@ -66,6 +66,12 @@ export function createContainer(
     // Docker's provider would remove the old one first; the names differ, so the new one can come up beside it.
     { parent, provider, dependsOn: [image, ...dependsOn], deleteBeforeReplace: shape.ports !== undefined },
   );
+}
+
+/** As the provider reads it back from the daemon: otherwise each preview would show a difference. */
+function duration(seconds: number): string {
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  return `${hours > 0 ? `${hours}h` : ""}${hours > 0 || minutes > 0 ? `${minutes}m` : ""}${seconds % 60}s`;
 }
 
 function gpuRequest(gpus: ContainerShape["gpus"]): Pick<docker.ContainerArgs, "deviceRequests"> {

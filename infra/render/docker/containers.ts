@@ -13,6 +13,8 @@ export const places = {
   tls: "/etc/openclaw-tls",
   acme: "/var/lib/acme-challenge",
   service: "/run/openclaw/service",
+  // Not the image's own /data: Docker would give an empty volume the owner of that.
+  redis: "/var/lib/openclaw-redis",
 } as const;
 
 /** Inside the network of the containers, where nobody needs a right for them. */
@@ -192,7 +194,7 @@ export function redisShape({ docker }: ContainersInput): ContainerShape {
     networks: ["internal"],
     volumes: [
       { from: "redis-config", path: places.service, readOnly: true },
-      { from: "redis", path: "/data", readOnly: false },
+      { from: "redis", path: places.redis, readOnly: false },
     ],
     tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=16m,mode=1777" },
     limits: containerLimits(docker.limits.redis),

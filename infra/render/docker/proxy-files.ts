@@ -3,6 +3,7 @@ import type { ProxySettings } from "../../settings-proxy.ts";
 import { renderHaproxy } from "../proxy/haproxy.ts";
 import { renderNginx } from "../proxy/nginx.ts";
 import { siteOf, type Upstream } from "../proxy/site.ts";
+import { renderNginxWatch } from "../proxy/watch.ts";
 import { places, proxyPorts } from "./containers.ts";
 
 export interface ProxyFilesInput {
@@ -28,15 +29,17 @@ export function renderProxyFiles(input: ProxyFilesInput): {
     port: gatewayPort,
     state: "up",
   }));
+  const tls =
+    proxy.tls.mode === "none"
+      ? undefined
+      : { certificate: `${places.tls}/fullchain.pem`, key: `${places.tls}/privkey.pem`, names: proxy.names };
   const site = siteOf(
     { ...proxy, server: "nginx", ipv6: false },
     {
       upstreams: balancer === "haproxy" ? [{ id: "haproxy", host: "haproxy", port: haproxyPort, state: "up" }] : upstreams,
       listen: proxy.tls.mode === "none" ? { http: proxyPorts.http } : { http: proxyPorts.http, https: proxyPorts.https },
       publicHttpsPort: proxy.tls.mode === "none" ? proxy.ports.http : proxy.ports.https,
-      ...(proxy.tls.mode === "none"
-        ? {}
-        : { tlsFiles: { certificate: `${places.tls}/fullchain.pem`, key: `${places.tls}/privkey.pem` } }),
+      tlsFiles: tls,
       acmeWebroot: places.acme,
       alivePort: proxyPorts.alive,
       gatewayKeepAliveMs,
@@ -44,19 +47,10 @@ export function renderProxyFiles(input: ProxyFilesInput): {
   );
   const nginxFolder = `${places.proxy}/nginx`;
   const nginx = renderNginx(site, { layout: "whole", root: nginxFolder, runtimeFolder: "/tmp", ...containerLogs });
-  const names = balancer === "haproxy" ? ["haproxy"] : gateways;
   return {
     nginx: {
       ...below(nginxFolder, nginx),
-      "watch.sh": watchScript({
-        what: "nginx",
-        check: `nginx -t -q -c ${nginxFolder}/nginx.conf`,
-        run: `nginx -c ${nginxFolder}/nginx.conf -g 'daemon off;'`,
-        watched: [`${nginxFolder}/*.conf`, `${nginxFolder}/*/*.conf`, `${places.tls}/*.pem`],
-        names,
-        reload: "HUP",
-        stop: "QUIT",
-      }),
+      "watch.sh": renderNginxWatch({ configuration: `${nginxFolder}/nginx.conf`, watched: [nginxFolder], tls }),
       "alive.sh": aliveScript(proxyPorts.alive),
     },
     haproxy: balancer === "haproxy" ? renderBalancer(input, upstreams) : {},
@@ -75,15 +69,7 @@ function renderBalancer({ proxy }: ProxyFilesInput, upstreams: Upstream[]): { [p
   const rendered = renderHaproxy(site, { path, role: "balancer", adminSocket: "/tmp/haproxy.sock", resolver: "127.0.0.11:53" });
   return {
     ...below(folder, rendered),
-    "watch.sh": watchScript({
-      what: "haproxy",
-      check: `haproxy -c -q -f ${path}`,
-      run: `haproxy -W -db -f ${path}`,
-      watched: [path],
-      names: [],
-      reload: "USR2",
-      stop: "USR1",
-    }),
+    "watch.sh": haproxyWatch(path),
     "alive.sh": aliveScript(proxyPorts.alive),
   };
 }
@@ -92,40 +78,25 @@ function below(folder: string, files: { [path: string]: string }): { [path: stri
   return Object.fromEntries(Object.entries(files).map(([path, content]) => [path.slice(folder.length + 1), content]));
 }
 
-interface Watch {
-  what: string;
-  check: string;
-  run: string;
-  watched: string[];
-  /** An upstream that was started anew may have another address. */
-  names: string[];
-  reload: string;
-  stop: string;
-}
-
-/** POSIX sh: it is in every image. A configuration that is refused is said once, and the one before it stays. */
-function watchScript({ what, check, run, watched, names, reload, stop }: Watch): string {
-  const addresses = names.map((name) => `getent hosts ${name};`).join(" ");
+/** POSIX sh. A configuration that is refused is said once, and the one before it stays. HAProxy asks for addresses by itself. */
+function haproxyWatch(path: string): string {
   return `#!/bin/sh
-# Runs ${what}, and lets it read its files again when they change. Streams that run go on.
-state() { { cat ${watched.join(" ")}; ${addresses} } 2>/dev/null | cksum; }
+# Runs HAProxy, and lets it read its file again when that changes. Streams that run go on.
+state() { cksum < ${path}; }
 known=$(state)
-${run} &
+haproxy -W -db -f ${path} &
 child=$!
-trap 'kill -${stop} $child 2>/dev/null; wait $child; exit $?' TERM INT QUIT USR1
+trap 'kill -USR1 $child 2>/dev/null; wait $child; exit $?' TERM INT QUIT USR1
 while kill -0 $child 2>/dev/null; do
   sleep 1 & wait $!
   now=$(state)
   [ "$now" = "$known" ] && continue
-  # What is being written is looked at when it is whole.
-  sleep 0.2
-  [ "$(state)" = "$now" ] || continue
   known=$now
-  if ${check}; then
-    kill -${reload} $child
-    echo "${what}: its files or its upstreams changed, and are read"
+  if haproxy -c -q -f ${path}; then
+    kill -USR2 $child
+    echo "haproxy-watch: the file changed: haproxy reads it again" >&2
   else
-    echo "${what}: its files changed and are refused; it goes on with those from before" >&2
+    echo "haproxy-watch: the change is broken, so the configuration of before stays" >&2
   fi
 done
 wait $child

@@ -10,7 +10,7 @@ bind 0.0.0.0
 protected-mode yes
 port 6379
 daemonize no
-dir /data
+dir ${places.redis}
 # Budgets and limits outlive a restart; a second of them may be lost with the host.
 appendonly yes
 appendfsync everysec
