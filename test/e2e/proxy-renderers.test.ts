@@ -1,6 +1,6 @@
 /** What is rendered for nginx, Caddy and HAProxy, in the real programs, in front of a real server. */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -270,14 +270,9 @@ for (const proxy of ["nginx", "caddy", "haproxy"] as const) {
   });
 }
 
-test("nginx: bodies without a length, many at once, ACME, addresses and unencrypted", { skip, timeout: 240_000 }, async (t) => {
-  const webroot = join(folder, "webroot");
-  mkdirSync(join(webroot, ".well-known/acme-challenge"), { recursive: true });
-  writeFileSync(join(webroot, ".well-known/acme-challenge/word"), "answer");
-  // Read by processes that gave up root.
+test("nginx: bodies without a length, many at once, addresses, ACME and plain HTTP", { skip, timeout: 240_000 }, async (t) => {
   await t.test("a chunked body that is too large, and too many at once", async () => {
-    const site = await makeSite({ maxConnectionsPerAddress: 3, maxBodyBytes: 1_000_000 });
-    await withProxy("nginx", { ...site, acmeWebroot: webroot }, async ({ at }) => {
+    await withProxy("nginx", await makeSite({ maxConnectionsPerAddress: 3, maxBodyBytes: 1_000_000 }), async ({ at }) => {
       assertError(await ask(at, "/chunked", { bytes: 3_000_000, chunked: true }), 413);
       const streams = await Promise.all([1, 2, 3].map((id) => begin(at, `/stream/many-${id}`)));
       assert.deepEqual(
@@ -290,6 +285,88 @@ test("nginx: bodies without a length, many at once, ACME, addresses and unencryp
       for (const id of [1, 2, 3]) upstream.finish(`many-${id}`);
     });
   });
+
+  await t.test("the answers of http-01 by plain HTTP, and metrics for those who may", async () => {
+    const site = await makeSite({ allowMetricsFrom: ["127.0.0.0/8"], ipv6: false });
+    const webroot = mkdtempSync(join(tmpdir(), "openclaw-webroot-"));
+    // nginx reads them after it gave up root.
+    chmodSync(webroot, 0o755);
+    mkdirSync(join(webroot, ".well-known/acme-challenge"), { recursive: true });
+    writeFileSync(join(webroot, ".well-known/acme-challenge/word"), "answer");
+    try {
+      await withProxy("nginx", { ...site, acmeWebroot: webroot, alivePort: await freePort() }, async ({ at, site }) => {
+        assert.equal((await ask(plainAt(site), "/.well-known/acme-challenge/word")).text, "answer");
+        assert.equal((await ask(plainAt(site), "/.well-known/acme-challenge/other")).status, 404);
+        assert.equal((await ask(at, "/metrics")).status, 200);
+        assert.equal((await ask({ port: site.alivePort ?? 0, name: "127.0.0.1" }, "/alive")).text, "alive\n");
+      });
+    } finally {
+      rmSync(webroot, { recursive: true, force: true });
+    }
+  });
+
+  await t.test("a client that asks for an address, which no handshake names", async () => {
+    const site = await makeSite({ names: ["127.0.0.1"] });
+    for (const proxy of ["nginx", "caddy", "haproxy"] as const) {
+      await withProxy(proxy, site, async () => {
+        const at = { port: site.listen.https ?? 0, name: "127.0.0.1", ca: authority.ca };
+        assert.equal((await ask(at, "/")).status, 200, proxy);
+        await assert.rejects(ask(at, "/", { host: name }), proxy);
+      });
+    }
+  });
+
+  await t.test("plain HTTP, for a LAN", async () => {
+    const site = await makeSite({ tls: { mode: "none" } });
+    for (const proxy of ["nginx", "caddy", "haproxy"] as const) {
+      await withProxy(proxy, { ...site, listen: { http: site.listen.http } }, async ({ site }) => {
+        const { headers } = JSON.parse((await ask(plainAt(site), "/")).text);
+        assert.equal(headers["x-forwarded-proto"], "http", proxy);
+        await assert.rejects(ask(plainAt(site), "/", { host: "other.example.com" }), proxy);
+      });
+    }
+  });
+});
+
+test("HAProxy as a balancer behind nginx: what nginx says of the client arrives, streams too", {
+  skip,
+  timeout: 240_000,
+}, async () => {
+  const two = await startProxiedUpstream("two");
+  const behind = await makeSite({ balance: "cookie" }, { upstreams: [upstreamOf(upstream), upstreamOf(two)] });
+  const balancer = await startProxy("haproxy", { ...behind, listen: { http: behind.listen.http } }, { role: "balancer" });
+  try {
+    const front = await makeSite(
+      {},
+      { upstreams: [{ id: "balancer", host: "127.0.0.1", port: behind.listen.http, state: "up" }] },
+    );
+    await withProxy("nginx", front, async ({ at }) => {
+      const first = await ask(at, "/who", { headers: { "x-forwarded-for": "203.0.113.9" } });
+      assert.equal(JSON.parse(first.text).headers["x-forwarded-for"], "127.0.0.1");
+      assert.equal(JSON.parse(first.text).headers["x-forwarded-proto"], "https");
+      const cookie = String(first.headers["set-cookie"]).split(";")[0] ?? "";
+      for (let turn = 0; turn < 6; turn += 1)
+        assert.equal((await ask(at, "/", { headers: { cookie } })).headers["x-upstream"], first.headers["x-upstream"]);
+      const { parts } = await begin(at, "/stream/behind", { headers: { cookie } });
+      const iterator = parts[Symbol.asyncIterator]();
+      assert.equal((await iterator.next()).value, "data: first\n\n");
+      const server = first.headers["x-upstream"] === "two" ? two : upstream;
+      server.finish("behind");
+      assert.equal((await iterator.next()).value, "data: last\n\n");
+      const tunnel = await openTunnel(at, "/ws");
+      assert.equal(await tunnel.echo("through both"), "through both");
+      tunnel.close();
+      // A gateway that is not ready any more is given nothing new, its cookies included.
+      server.ready = false;
+      await eventually("the other gateway answers", async () => {
+        return (await ask(at, "/", { headers: { cookie } })).headers["x-upstream"] !== first.headers["x-upstream"];
+      });
+    });
+  } finally {
+    upstream.ready = true;
+    await balancer.stop();
+    await two.close();
+  }
 });
 
 function handshake(at: ProxyAddress, options: object): Promise<unknown> {
