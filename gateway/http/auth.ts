@@ -59,31 +59,38 @@ export function createAuthenticator(
   if (before && overlapMs > 0) entries.push(...retiring(before.entries, entries, now(), overlapMs));
 
   /**
-   * Digests of what was let in, by the whole header. A look-up goes by a hash with a secret seed, so that its time tells a
-   * guesser nothing of how near a guess was; what is found is compared like any other.
+   * Who was let in, by the whole header. A look-up goes by a hash with a secret seed, so that its time tells a guesser nothing of
+   * how near a guess was.
    */
-  const digests = new Map<string, Buffer>();
+  const known = new Map<string, Entry>();
+
+  function find(headers: IncomingHttpHeaders): Entry {
+    const given = bearer(headers);
+    if (given === undefined)
+      throw new GatewayError("invalid_api_key", "A token is needed: send the header Authorization: Bearer <token>.");
+    const hash = digest(given);
+    let found: Entry | undefined;
+    // All are compared, so that the time does not tell which one was near.
+    for (const entry of entries) if (timingSafeEqual(entry.digest, hash)) found ??= entry;
+    if (!found) throw new GatewayError("invalid_api_key", unknownToken);
+    return found;
+  }
 
   return {
     entries,
     authenticate(headers, socketAddress, clientAddress = socketAddress) {
       const { authorization } = headers;
-      const known = authorization === undefined ? undefined : digests.get(authorization);
-      const given = known ? undefined : bearer(headers);
-      if (!known && given === undefined)
-        throw new GatewayError("invalid_api_key", "A token is needed: send the header Authorization: Bearer <token>.");
-      const hash = known ?? digest(given ?? "");
-      let found: Entry | undefined;
-      // All are compared, so that the time does not tell which one was near.
-      for (const entry of entries) if (timingSafeEqual(entry.digest, hash)) found ??= entry;
+      const seen = authorization === undefined ? undefined : known.get(authorization);
+      const found = seen ?? find(headers);
       const time = now();
-      if (!found || time < found.from) throw new GatewayError("invalid_api_key", unknownToken);
+      if (time < found.from) throw new GatewayError("invalid_api_key", unknownToken);
       if (time >= found.until) throw new GatewayError("invalid_api_key", "The token has expired.");
       if (found.allowed && !found.allowed(clientAddress))
         throw new GatewayError("address_refused", `The token ${found.caller.id} is not let in from this address.`);
-      if (!known && authorization !== undefined && bearer({ authorization }) === given) {
-        if (digests.size >= maxDigests) digests.clear();
-        digests.set(authorization, hash);
+      // A token in another header is not known by this one.
+      if (!seen && authorization !== undefined && bearer({ authorization }) !== undefined) {
+        if (known.size >= maxKnown) known.clear();
+        known.set(authorization, found);
       }
       return found.caller;
     },
@@ -91,7 +98,7 @@ export function createAuthenticator(
 }
 
 /** As many clients as are usual; spellings of the same header count too. */
-const maxDigests = 1000;
+const maxKnown = 1000;
 const unknownToken = "The token is not known here.";
 
 /** True for an error that a guesser would get, and somebody whose token ran out would not. */

@@ -82,6 +82,7 @@ class VisitWork implements ModelWork, Recorder {
   readonly trace: TraceContext;
   readonly api: ClientApi;
   body: Buffer;
+  isWordsOnly = false;
   readonly stream: boolean;
   readonly asked: string | undefined;
   readonly route: Route;

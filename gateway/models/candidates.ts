@@ -39,29 +39,48 @@ interface Deps {
 }
 
 /** Where there is one upstream and no other: what most requests are for. */
-export function createSingle(
-  route: Route,
-  { upstreams, health, lastResort }: Pick<Deps, "upstreams" | "health" | "lastResort">,
-): Candidates {
-  let isGiven = false;
-  const pick = (enter: (route: Route) => Place | undefined): Choice => {
+export class SingleCandidate implements Candidates {
+  readonly #route: Route;
+  readonly #upstreams: Upstreams;
+  readonly #health: Deps["health"];
+  readonly #lastResort: boolean;
+  #isGiven = false;
+
+  constructor(route: Route, upstreams: Upstreams, health: Deps["health"], lastResort: boolean) {
+    this.#route = route;
+    this.#upstreams = upstreams;
+    this.#health = health;
+    this.#lastResort = lastResort;
+  }
+
+  choose(enter: (route: Route) => Place | undefined): Choice | undefined {
+    return this.#isGiven || (!this.#lastResort && this.waitMs() > 0) ? undefined : this.#pick(enter);
+  }
+
+  chooseSpare(enter: (route: Route) => Place | undefined): Choice | undefined {
+    const isUp = (): boolean => this.#health.of(this.#route.provider.id).state !== "down";
+    return this.#isGiven || this.waitMs() > 0 || !isUp() ? undefined : this.#pick(enter);
+  }
+
+  given(_: readonly Route[]): void {
+    this.#isGiven = true;
+  }
+
+  giveBack(): void {
+    this.#isGiven = false;
+  }
+
+  waitMs(): number {
+    return this.#upstreams.waitMs(this.#route);
+  }
+
+  #pick(enter: (route: Route) => Place | undefined): Choice {
+    const route = this.#route;
     const place = enter(route);
     if (!place) return { full: [route] };
-    isGiven = true;
+    this.#isGiven = true;
     return { route, place };
-  };
-  return {
-    choose: (enter) => (isGiven || (!lastResort && upstreams.waitMs(route) > 0) ? undefined : pick(enter)),
-    chooseSpare: (enter) =>
-      isGiven || upstreams.waitMs(route) > 0 || health.of(route.provider.id).state === "down" ? undefined : pick(enter),
-    given() {
-      isGiven = true;
-    },
-    giveBack() {
-      isGiven = false;
-    },
-    waitMs: () => upstreams.waitMs(route),
-  };
+  }
 }
 
 export function createCandidates(route: Route, fallbacks: readonly Route[], affinity: Affinity, deps: Deps): Candidates {

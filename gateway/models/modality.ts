@@ -5,8 +5,8 @@ import { isJson, jsonOf, listOf, parseJson } from "./translate/json.ts";
 import type { ModelWork } from "./work.ts";
 
 /** Those of the routes that read what the request holds. Throws a GatewayError where there is none. */
-export function ableToRead(routes: readonly Route[], { body, api }: ModelWork): readonly Route[] {
-  if (!routes.some(isBlind) || !holdsImage(body)) return routes;
+export function ableToRead(routes: readonly Route[], { body, api, isWordsOnly }: ModelWork): readonly Route[] {
+  if (isWordsOnly === true || !routes.some(isBlind) || !holdsImage(body)) return routes;
   const able = routes.flatMap((route) => {
     if (!route.pool) return isBlind(route) ? [] : [route];
     const members = route.pool.members.filter((member) => !isBlind(member.route));

@@ -18,7 +18,7 @@ export interface ModelCall {
   readonly body: Buffer;
   readonly stream: boolean;
   /** Of the body, where it is not JSON. */
-  readonly contentType?: string;
+  readonly contentType?: string | undefined;
   readonly requestId: string;
   readonly traceparent: string | undefined;
   readonly tracestate?: string | undefined;
@@ -31,7 +31,7 @@ export interface ModelCall {
   /** Told the head of each answer, also of a refusal; `header` takes names in lower case, and only during this. */
   onHeaders?(status: number, header: (name: string) => string | undefined): void;
   /** Headers of the client that belong to its API; sent on to a provider that speaks the same one. */
-  readonly apiHeaders?: Readonly<Record<string, string>>;
+  readonly apiHeaders?: Readonly<Record<string, string>> | undefined;
 }
 
 export const clientApis = [

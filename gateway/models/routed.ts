@@ -3,7 +3,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import { childTraceparent } from "../observability/trace-context.ts";
 import { checkPriority, priorityHeader } from "./admission/priority.ts";
 import { conversationStart, withModel } from "./body.ts";
-import { type Affinity, createCandidates, createSingle } from "./candidates.ts";
+import { type Affinity, createCandidates, SingleCandidate } from "./candidates.ts";
 import { callWithFailover } from "./failover.ts";
 import { isFormApi, withFormModel } from "./form.ts";
 import type { Gate } from "./gate.ts";
@@ -23,13 +23,14 @@ export function createRouted(upstreams: Upstreams, metrics: Metrics, gate: Gate)
     const { runtime, route, headers } = work;
     checkPriority(headers[priorityHeader]);
     const { routing, timeouts } = runtime.stack;
-    const mayFallBack = (headers[noFallbackHeader] ?? "0") === "0";
-    const routes = ableToRead(mayFallBack ? [route, ...runtime.router.fallbacksOf(route)] : [route], work);
+    const forbidden = headers[noFallbackHeader];
+    const mayFallBack = forbidden === undefined || forbidden === "0";
+    const routes = ableToRead(mayFallBack ? runtime.router.chainOf(route) : [route], work);
     const [first = route] = routes;
     const { lastResort } = routing.breaker;
     const isSingle = routes.length === 1 && first.pool === undefined;
     const candidates = isSingle
-      ? createSingle(first, { upstreams, health: runtime.health, lastResort })
+      ? new SingleCandidate(first, upstreams, runtime.health, lastResort)
       : createCandidates(first, routes.slice(1), affinityOf(work), {
           upstreams,
           health: runtime.health,
@@ -68,14 +69,14 @@ function callFor(
   { model }: Route,
   spentMs: number,
 ): ModelCall {
-  const contentType = headers["content-type"] ?? "";
   const form = isFormApi(api);
+  const contentType = form ? (headers["content-type"] ?? "") : undefined;
   return {
     api,
     model,
-    body: asked === model ? body : form ? withFormModel(body, contentType, model) : withModel(body, model),
+    body: asked === model ? body : contentType === undefined ? withModel(body, model) : withFormModel(body, contentType, model),
     stream,
-    ...(form ? { contentType } : {}),
+    contentType,
     requestId,
     traceparent: childTraceparent(trace),
     tracestate: trace.state,
@@ -87,11 +88,13 @@ function callFor(
 const apiHeaderNames = ["anthropic-version", "anthropic-beta", "openai-beta"];
 
 /** What chooses versions and trial features of an API; never credentials. */
-function apiHeaders(headers: ModelWork["headers"]): Record<string, string> {
-  const found: Record<string, string> = {};
+function apiHeaders(headers: ModelWork["headers"]): Record<string, string> | undefined {
+  let found: Record<string, string> | undefined;
   for (const name of apiHeaderNames) {
     const value = headers[name];
-    if (typeof value === "string") found[name] = value;
+    if (typeof value !== "string") continue;
+    found ??= {};
+    found[name] = value;
   }
   return found;
 }

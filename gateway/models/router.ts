@@ -35,6 +35,8 @@ export interface Router {
   readonly fallbacks: readonly Route[];
   /** What is asked, in this order, when this one fails. */
   fallbacksOf(route: Route): readonly Route[];
+  /** The route itself and its fallbacks. */
+  chainOf(route: Route): readonly Route[];
   list(): readonly ListedModel[];
   find(name: string): ListedModel | undefined;
   /** Ids that a provider was just seen to serve: they can be asked for too. */
@@ -128,6 +130,7 @@ export function createRouter(options: Options): Router {
   /** What names led to, until a provider's list changes; names that lead nowhere are looked up each time. */
   const resolved = new Map<string, Route>();
   const fallbacksByName = new Map<string, readonly Route[]>();
+  let chains = new WeakMap<Route, readonly Route[]>();
   const told = new Set<string>();
 
   function resolve(name: string): Route {
@@ -209,6 +212,14 @@ export function createRouter(options: Options): Router {
     return found;
   }
 
+  function chainOf(route: Route): readonly Route[] {
+    const known = chains.get(route);
+    if (known) return known;
+    const made = [route, ...fallbacksOf(route)];
+    chains.set(route, made);
+    return made;
+  }
+
   function findFallbacks(name: string): readonly Route[] {
     const own = Object.entries(options.routing?.fallbacks ?? {}).find(([key]) => {
       if (key === name) return true;
@@ -235,6 +246,7 @@ export function createRouter(options: Options): Router {
       return resolveAll(options.fallbacks);
     },
     fallbacksOf,
+    chainOf,
     list: () => [
       ...providers.flatMap((provider) => idsOf(provider).map((model) => listed({ provider, model }))),
       ...Object.keys(pools).flatMap((id) => {
@@ -250,6 +262,7 @@ export function createRouter(options: Options): Router {
       served.set(providerId, ids);
       resolved.clear();
       fallbacksByName.clear();
+      chains = new WeakMap();
     },
   };
 }

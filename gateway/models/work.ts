@@ -30,6 +30,8 @@ export interface ModelWork {
   readonly api: ClientApi;
   /** As the client sent it; a layer may put another one in its place. */
   body: Buffer;
+  /** True: it was looked through, and none of the words for images and files is in it. */
+  isWordsOnly?: boolean;
   readonly stream: boolean;
   /** The model that the client named. */
   readonly asked: string | undefined;

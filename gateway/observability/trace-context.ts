@@ -48,15 +48,18 @@ export function childTraceparent({ traceId, sampled }: TraceContext): string {
 export const spanIdOf = (traceparent: string): string => traceparent.slice(36, 52);
 
 /** Many ids are taken from one call of the random source. */
-const pool = Buffer.alloc(4096);
-let taken = pool.length;
+const pool = Buffer.alloc(2048);
+let hex = "";
+let taken = 0;
 
 function randomHex(bytes: number): string {
-  if (taken + bytes > pool.length) {
+  if (taken + 2 * bytes > hex.length) {
     randomFillSync(pool);
+    hex = pool.toString("hex");
     taken = 0;
   }
-  taken += bytes;
-  const text = pool.toString("hex", taken - bytes, taken);
-  return zeros.test(text) ? randomHex(bytes) : text;
+  const text = hex.slice(taken, taken + 2 * bytes);
+  taken += 2 * bytes;
+  // All zeros is no id.
+  return text.charCodeAt(0) === 0x30 && zeros.test(text) ? randomHex(bytes) : text;
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { GatewayError } from "../../gateway/errors.ts";
-import { type Affinity, createBalancer, createCandidates, createSingle } from "../../gateway/models/candidates.ts";
+import { type Affinity, createBalancer, createCandidates, SingleCandidate } from "../../gateway/models/candidates.ts";
 import type { ProviderHealth } from "../../gateway/models/health.ts";
 import type { Provider } from "../../gateway/models/provider.ts";
 import { createRouter } from "../../gateway/models/router.ts";
@@ -187,7 +187,7 @@ test("an upstream that is the only one is given once, and to those that wait whe
     },
     health: { of: (id: string): ProviderHealth => ({ provider: id, state: "down" }) },
   };
-  const single = createSingle(route, { ...deps, lastResort: false });
+  const single = new SingleCandidate(route, deps.upstreams, deps.health, false);
   assert.deepEqual(
     single.choose(() => undefined),
     { full: [route] },
@@ -211,7 +211,7 @@ test("an upstream that is the only one is given once, and to those that wait whe
     undefined,
   );
   assert.equal(single.waitMs(), 5);
-  const last = createSingle(route, { ...deps, lastResort: true });
+  const last = new SingleCandidate(route, deps.upstreams, deps.health, true);
   assert.deepEqual(
     last.choose(() => place),
     { route, place },

@@ -15,7 +15,10 @@ const maxLinks = 32;
 
 export function createLinked(next: Serve, resolve?: Resolve): Serve {
   return (work, sink) => {
-    if (!mayHoldLinks(work.body)) return next(work, sink);
+    if (!mayHoldLinks(work.body)) {
+      work.isWordsOnly = true;
+      return next(work, sink);
+    }
     const settings = work.runtime.stack.remoteContent;
     const root = parseJson(work.body.toString("utf8"));
     const links = findLinks(root);
