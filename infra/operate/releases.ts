@@ -1,9 +1,8 @@
 /** `npm run releases -- -s <stack> list | rollback [id] [--data]`: the releases that are on a server, and the way back to one. */
 
 import type { ServerFacts } from "../components/vm/facts.ts";
-import { agentLine } from "../components/vm/host.ts";
 import { systemUser } from "../components/vm/machine.ts";
-import { routeTo, sudoFor } from "../components/vm/server.ts";
+import { agentLine, routeTo, sudoFor } from "../components/vm/server.ts";
 import { runBySsh } from "../components/vm/ssh.ts";
 import { loginSecrets, lookAtServer } from "../doctor/vm-subject.ts";
 import { usualPaths } from "../render/system/machine.ts";

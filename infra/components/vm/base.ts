@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { repairsOf, type ServerFacts } from "./facts.ts";
-import { agentCommand, agentLine, type Host } from "./host.ts";
-import { agentPath, agentScript, quoted } from "./server.ts";
+import { agentCommand, type Host } from "./host.ts";
+import { agentLine, agentPath, agentScript, quoted } from "./server.ts";
 
 export interface BaseArgs {
   host: Host;

@@ -1,14 +1,11 @@
 /** Commands of the agent on the server as resources: each is one round trip over the engine's own connection. */
 import { remote, type types } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { agentPath, quoted, sudoFor } from "./server.ts";
+import { type AgentHost, agentLine, sudoFor } from "./server.ts";
 import type { Route } from "./ssh.ts";
 
-export interface Host {
+export interface Host extends AgentHost {
   connection: types.input.remote.ConnectionArgs;
-  sudo: string;
-  /** Names what was set up on this very server: on one that was made anew everything is put again. */
-  installation: string;
 }
 
 export function hostOf(route: Route, installation: string): Host {
@@ -68,10 +65,4 @@ export function agentCommand(
     },
     options,
   );
-}
-
-/** An argument `$HOME/…` is left to the login's shell; everything else is taken as it stands. */
-export function agentLine({ sudo, installation }: Omit<Host, "connection">, args: string[]): string {
-  const words = [installation, ...args].map((word) => (/^\$HOME\/[A-Za-z0-9._/-]+$/.test(word) ? `"${word}"` : quoted(word)));
-  return `${sudo}sh ${agentPath} ${words.join(" ")}`;
 }

@@ -70,3 +70,15 @@ export async function inspectServer(route: Route, packages: readonly string[]): 
 export function quoted(text: string): string {
   return /^[A-Za-z0-9_/.:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
+
+export interface AgentHost {
+  sudo: string;
+  /** Names what was set up on this very server: on one that was made anew everything is put again. */
+  installation: string;
+}
+
+/** An argument `$HOME/…` is left to the login's shell; everything else is taken as it stands. */
+export function agentLine({ sudo, installation }: AgentHost, args: string[]): string {
+  const words = [installation, ...args].map((word) => (/^\$HOME\/[A-Za-z0-9._/-]+$/.test(word) ? `"${word}"` : quoted(word)));
+  return `${sudo}sh ${agentPath} ${words.join(" ")}`;
+}

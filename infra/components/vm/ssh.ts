@@ -1,7 +1,7 @@
 /** One command on the server by SSH, outside of the engine: for what must be known before anything is planned. */
 import { connect as connectTcp } from "node:net";
 import type { Duplex } from "node:stream";
-import ssh2, { type AnyAuthMethod, type Client, type ServerHostKeyAlgorithm } from "ssh2";
+import type { AnyAuthMethod, Client, ServerHostKeyAlgorithm } from "ssh2";
 
 export interface Login {
   host: string;
@@ -54,11 +54,13 @@ export async function runBySsh(route: Route, command: string, stdin: string, tim
 }
 
 async function logIn(login: Login, tunnel: Duplex | undefined, timeoutMs: number): Promise<Client> {
+  // Loaded where it is needed: most commands never connect.
+  const { default: ssh2 } = await import("ssh2");
   const where = `${login.user}@${login.host}:${login.port}`;
   const sock = tunnel ?? (await openSocket(login, timeoutMs));
   const [type = "", bytes = ""] = login.hostKey.split(" ");
   const expected = Buffer.from(bytes, "base64");
-  const methods = loginMethods(login);
+  const methods = loginMethods(login, ssh2.utils.parseKey);
   const client = new ssh2.Client();
   return new Promise((resolve, reject) => {
     let shown: Buffer | undefined;
@@ -86,9 +88,9 @@ async function logIn(login: Login, tunnel: Duplex | undefined, timeoutMs: number
   });
 }
 
-function loginMethods({ user: username, privateKey }: Login): AnyAuthMethod[] {
+function loginMethods({ user: username, privateKey }: Login, parseKey: (key: string) => unknown): AnyAuthMethod[] {
   if (privateKey !== undefined) {
-    const parsed = ssh2.utils.parseKey(privateKey);
+    const parsed = parseKey(privateKey);
     if (parsed instanceof Error) {
       throw new SshProblem(
         "login",
