@@ -6,6 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { pinnedNode } from "../../node.ts";
 import type { DockerSettings } from "../../settings-docker.ts";
 import type { Endpoint } from "./client.ts";
+import { endpointOf } from "./endpoint.ts";
 
 export interface HostArgs {
   settings: DockerSettings;
@@ -98,24 +99,4 @@ export class DockerHost extends pulumi.ComponentResource {
 /** A command runs again when its environment is another one; a trigger would replace the resource. */
 function triggerEnvironment(values: pulumi.Input<string>[]): { [name: string]: pulumi.Input<string> } {
   return Object.fromEntries(values.map((value, index) => [`OPENCLAW_REVISION_${index}`, value]));
-}
-
-export function endpointOf(settings: DockerSettings): Endpoint {
-  const { host, hostKey, sshKeyFile, certificates } = settings;
-  if (!host.startsWith("ssh://")) return { host, sshOptions: [], ...(certificates ? { certificates } : {}) };
-  const options = [
-    // The key of the settings is the only one that is believed; known_hosts of this machine is not asked.
-    `KnownHostsCommand=/bin/echo %H ${hostKey?.split(" ").slice(0, 2).join(" ")}`,
-    "UserKnownHostsFile=/dev/null",
-    "GlobalKnownHostsFile=/dev/null",
-    `HostKeyAlgorithms=${algorithms(hostKey ?? "")}`,
-    ...(sshKeyFile ? [`IdentityFile=${sshKeyFile}`, "IdentitiesOnly=yes"] : []),
-  ];
-  return { host, sshOptions: options.flatMap((option) => ["-o", option]) };
-}
-
-/** An RSA key signs in newer ways than its name says. */
-function algorithms(hostKey: string): string {
-  const kind = hostKey.split(" ")[0] ?? "";
-  return kind === "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : kind;
 }
