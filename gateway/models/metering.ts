@@ -47,65 +47,77 @@ const plausible = { least: 0.25, most: 4 };
 /** Sound is sold by what cannot be counted here. */
 const uncounted: readonly ClientApi[] = ["speech", "transcriptions", "translations"];
 
-export function createMetering(provider: Provider, call: ModelCall): Metering {
-  const { api, stream } = call;
-  let chunks: Buffer[] = [];
-  let bytes = 0;
-  let tokens = 0;
-  let delivered = false;
-  /** Of an answer that does not stream, beyond what is kept. */
-  let unseen = 0;
+export const createMetering = (provider: Provider, call: ModelCall): Metering => new AnswerMetering(provider, call);
 
-  /** All that is kept; of a stream only whole lines, where `rest` allows to keep the last one. */
-  function count(rest: boolean): void {
-    const [first] = chunks;
-    let kept = chunks.length === 1 && first ? first : Buffer.concat(chunks);
-    const share = 1 + unseen / Math.max(1, bytes);
-    chunks = [];
-    bytes = 0;
-    if (rest) {
-      const end = kept.lastIndexOf(0x0a) + 1;
-      chunks = end < kept.length ? [Buffer.from(kept.subarray(end))] : [];
-      bytes = kept.length - end;
-      kept = kept.subarray(0, end);
-    }
-    tokens += Math.round(share * countTokens(textWritten(api, stream, kept.toString("utf8"))));
+class AnswerMetering implements Metering {
+  readonly #provider: Provider;
+  readonly #call: ModelCall;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #tokens = 0;
+  #delivered = false;
+  /** Of an answer that does not stream, beyond what is kept. */
+  #unseen = 0;
+
+  constructor(provider: Provider, call: ModelCall) {
+    this.#provider = provider;
+    this.#call = call;
   }
 
-  return {
-    push(chunk) {
-      delivered = true;
-      if (!stream && bytes > wholeBytes) {
-        unseen += chunk.length;
-        return;
+  push(chunk: Buffer): void {
+    this.#delivered = true;
+    const { stream } = this.#call;
+    if (!stream && this.#bytes > wholeBytes) {
+      this.#unseen += chunk.length;
+      return;
+    }
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    if (stream && this.#bytes > keptBytes) this.#count(true);
+  }
+
+  finish(whole: boolean, reported: Usage | undefined): Metered | undefined {
+    const call = this.#call;
+    const { api } = call;
+    // Asking how many tokens a text has uses none.
+    if (!this.#delivered || api === "count-tokens") return undefined;
+    if (uncounted.includes(api)) return reported && { usage: reported, estimated: !whole };
+    const model = modelOf(this.#provider, call.model);
+    // Nothing written is said, too, where another API leaves out its counts and this one must name them.
+    if (whole && reported && (reported.output > 0 || !writes(api))) {
+      model.answers += 1;
+      const isSmall = this.#bytes + this.#unseen <= taughtBytes;
+      if (model.answers <= firstAnswers || (model.answers % oneOf === 0 && isSmall)) {
+        this.#count(false);
+        learn(model, call.body, this.#tokens, reported);
       }
-      chunks.push(chunk);
-      bytes += chunk.length;
-      if (stream && bytes > keptBytes) count(true);
-    },
-    finish(whole, reported) {
-      // Asking how many tokens a text has uses none.
-      if (!delivered || api === "count-tokens") return undefined;
-      if (uncounted.includes(api)) return reported && { usage: reported, estimated: !whole };
-      const model = modelOf(provider, call.model);
-      // Nothing written is said, too, where another API leaves out its counts and this one must name them.
-      if (whole && reported && (reported.output > 0 || !writes(api))) {
-        model.answers += 1;
-        if (model.answers <= firstAnswers || (model.answers % oneOf === 0 && bytes + unseen <= taughtBytes)) {
-          count(false);
-          learn(model, call.body, tokens, reported);
-        }
-        chunks = [];
-        return { usage: reported, estimated: false };
-      }
-      count(false);
-      const output = Math.round(tokens * ratioOf(model.reported, model.counted));
-      // What a stream says at its beginning is no more than that; at its end it may have come before the cut.
-      if (reported && reported.output > 0 && reported.output >= output * 0.8) return { usage: reported, estimated: !whole };
-      const input = reported?.input || Math.round(tokensRead(call.body) * ratioOf(model.reportedIn, model.countedIn));
-      return { usage: { ...reported, input, output }, estimated: true };
-    },
-  };
+      this.#chunks = [];
+      return { usage: reported, estimated: false };
+    }
+    this.#count(false);
+    const output = Math.round(this.#tokens * ratioOf(model.reported, model.counted));
+    // What a stream says at its beginning is no more than that; at its end it may have come before the cut.
+    if (reported && reported.output > 0 && reported.output >= output * 0.8) return { usage: reported, estimated: !whole };
+    const input = reported?.input || Math.round(tokensRead(call.body) * ratioOf(model.reportedIn, model.countedIn));
+    return { usage: { ...reported, input, output }, estimated: true };
+  }
+
+  /** All that is kept; of a stream only whole lines, where `rest` allows to keep the last one. */
+  #count(rest: boolean): void {
+    const { api, stream } = this.#call;
+    const [first] = this.#chunks;
+    let kept = this.#chunks.length === 1 && first ? first : Buffer.concat(this.#chunks);
+    const share = 1 + this.#unseen / Math.max(1, this.#bytes);
+    this.#chunks = [];
+    this.#bytes = 0;
+    if (rest) {
+      const end = kept.lastIndexOf(0x0a) + 1;
+      this.#chunks = end < kept.length ? [Buffer.from(kept.subarray(end))] : [];
+      this.#bytes = kept.length - end;
+      kept = kept.subarray(0, end);
+    }
+    this.#tokens += Math.round(share * countTokens(textWritten(api, stream, kept.toString("utf8"))));
+  }
 }
 
 function modelOf(provider: Provider, id: string): Learned {

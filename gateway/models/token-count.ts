@@ -64,7 +64,12 @@ function unescaped(text: string): string {
   }
 }
 
-type Sort = "letter" | "foreign" | "digit" | "space" | "mark";
+const letter = 1;
+const digit = 2;
+const space = 3;
+const mark = 4;
+/** Letters of other alphabets. */
+const foreign = 5;
 
 /**
  * What byte-pair vocabularies make of text, roughly: a word with the space before it is one token and a long one several,
@@ -72,39 +77,47 @@ type Sort = "letter" | "foreign" | "digit" | "space" | "mark";
  */
 export function countTokens(text: string): number {
   let tokens = 0;
-  let sort: Sort | undefined;
+  let sort = 0;
   let length = 0;
-  const close = (): void => {
-    if (sort === "letter") tokens += length <= 9 ? 1 : 1 + Math.ceil((length - 9) / 5);
-    else if (sort === "foreign") tokens += Math.ceil(length / 3);
-    else if (sort === "digit") tokens += Math.ceil(length / 3);
-    else if (sort === "mark") tokens += Math.ceil(length / 2);
-    // One space belongs to the word after it.
-    else if (sort === "space") tokens += length > 1 ? 1 : 0;
-    length = 0;
-  };
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
     if (code >= 0x2e80 && code < 0xfe00) {
-      close();
-      sort = undefined;
-      tokens += 1;
+      tokens += 1 + tokensOf(sort, length);
+      sort = 0;
+      length = 0;
       continue;
     }
-    const next = sortOf(code);
+    const next = code < sorts.length ? (sorts[code] ?? foreign) : foreign;
     if (next !== sort) {
-      close();
+      tokens += tokensOf(sort, length);
       sort = next;
+      length = 0;
     }
     length += 1;
   }
-  close();
-  return tokens;
+  return tokens + tokensOf(sort, length);
 }
 
-function sortOf(code: number): Sort {
-  if ((code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 39) return "letter";
-  if (code >= 48 && code <= 57) return "digit";
-  if (code === 32 || (code >= 9 && code <= 13)) return "space";
-  return code < 0xc0 ? "mark" : "foreign";
+function tokensOf(sort: number, length: number): number {
+  switch (sort) {
+    case letter:
+      return length <= 9 ? 1 : 1 + Math.ceil((length - 9) / 5);
+    case foreign:
+    case digit:
+      return Math.ceil(length / 3);
+    case mark:
+      return Math.ceil(length / 2);
+    // One space belongs to the word after it.
+    case space:
+      return length > 1 ? 1 : 0;
+    default:
+      return 0;
+  }
 }
+
+/** By the character, below the letters of other alphabets. */
+const sorts = Uint8Array.from({ length: 0xc0 }, (_, code) => {
+  if ((code >= 97 && code <= 122) || (code >= 65 && code <= 90) || code === 39) return letter;
+  if (code >= 48 && code <= 57) return digit;
+  return code === 32 || (code >= 9 && code <= 13) ? space : mark;
+});

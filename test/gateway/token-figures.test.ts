@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { guessUsage } from "../../gateway/models/admission/guess-tokens.ts";
+import { countTokens } from "../../gateway/models/token-count.ts";
 import { createTail, readUsage } from "../../gateway/models/usage.ts";
 
 let seed = 5;
@@ -67,4 +68,38 @@ test("the limit of an answer is the one that the plain way finds", () => {
     assert.equal(guessUsage(Buffer.from(body)).output, expected, body);
   }
   assert.ok(found > 300, `${found}`);
+});
+
+test("tokens are counted as the runs of one sort of characters say", () => {
+  const runs = /[A-Za-z']+|[0-9]+|[\t-\r ]+|[\u2e80-\ufdff]|[^\0-\u00bf\u2e80-\ufdff]+|[^A-Za-z'0-9\t-\r \u00c0-\uffff]+/g;
+  const tokensOf = (run: string): number => {
+    if (/^[A-Za-z']/.test(run)) return run.length <= 9 ? 1 : 1 + Math.ceil((run.length - 9) / 5);
+    if (/^[\t-\r ]/.test(run)) return run.length > 1 ? 1 : 0;
+    if (/^[\u2e80-\ufdff]/.test(run)) return 1;
+    return Math.ceil(run.length / (/^[0-9]|^[^\0-\u00bf]/.test(run) ? 3 : 2));
+  };
+  const parts = [
+    "word",
+    "x".repeat(14),
+    " ",
+    "  ",
+    "\n",
+    "12",
+    "1234567",
+    ".",
+    "!!!",
+    "é",
+    "Ж",
+    "日",
+    "\ufe10",
+    "\0",
+    "'",
+    "😀",
+    "¿",
+  ];
+  for (let round = 0; round < 3000; round += 1) {
+    const sample = Array.from({ length: random(20) }, () => one(parts)).join("");
+    const expected = (sample.match(runs) ?? []).reduce((sum, run) => sum + tokensOf(run), 0);
+    assert.equal(countTokens(sample), expected, JSON.stringify(sample));
+  }
 });
