@@ -64,7 +64,7 @@ async function call(due: number, fresh: boolean): Promise<void> {
   const answer = callSchema.safeParse(parse(text));
   if (answer.data?.choices[0].message.content !== word) return fail(text.slice(0, 300));
   ledger.slowest("call", ms);
-  if (ms > slowMs) fail(`it after ${ms} ms`, `the answer within ${slowMs} ms`);
+  if (ms > slowMs) fail(`it after ${Math.round(ms)} ms`, `the answer within ${slowMs} ms`);
   else ledger.right("call");
 }
 

@@ -28,6 +28,8 @@ export interface LoadOptions {
   slowMs?: number;
   /** What takes longer than this is given up: a failure as well. */
   timeoutMs?: number;
+  /** How long the first right answer of each kind may take. */
+  startTimeoutMs?: number;
   /** To run it elsewhere: a network host's prefix. */
   prefix?: readonly string[];
 }
@@ -75,11 +77,10 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-const startTimeoutMs = 60_000;
 const answerSchema = z.object({ id: z.number(), report: reportSchema });
 
 /** Resolves when each kind was good once, a stream with its first piece; throws with the ledger where one was not within a minute. */
-export async function startLoad({ prefix = [], ...options }: LoadOptions): Promise<Load> {
+export async function startLoad({ prefix = [], startTimeoutMs = 60_000, ...options }: LoadOptions): Promise<Load> {
   const server = join(import.meta.dirname, "constant-load-client.ts");
   const [program = process.execPath, ...args] = [
     ...prefix,
