@@ -6,7 +6,7 @@ import { costOf } from "./cost.ts";
 import { createMetering, type Metering } from "./metering.ts";
 import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
 import type { Route } from "./router.ts";
-import { createTail, readUsage, soundUsage, type Usage } from "./usage.ts";
+import { createTail, soundUsage, type Usage } from "./usage.ts";
 
 export interface CallRecord {
   /** lost: another upstream that was asked too answered first. */
@@ -131,7 +131,7 @@ export class PlacedCall implements CallSink, CallHandle {
     const figures = this.#figures;
     const durationMs = performance.now() - this.#begun;
     const firstByteMs = this.#firstByteMs;
-    const said = this.#told ?? readUsage(this.#tail.text());
+    const said = this.#told ?? this.#tail.usage();
     const metered = this.#metering.finish(outcome === "ok", said && soundUsage(said));
     const usage = metered?.usage;
     const estimated = metered?.estimated ?? false;
