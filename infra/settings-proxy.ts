@@ -35,7 +35,7 @@ const portSchema = z.int().min(1).max(65535);
 const secondsSchema = z.int().min(1).max(86_400);
 
 const directorySchema = z.string().refine((text) => {
-  if (!URL.canParse(text)) return false;
+  if (!URL.canParse(text) || /[\s{}"'\\]/.test(text)) return false;
   const { protocol, username } = new URL(text);
   return protocol === "https:" && username === "";
 }, "expected the https address of an ACME directory, without a user or a password");
@@ -65,7 +65,10 @@ const acmeSchema = z.strictObject({
     .describe("for challenge dns-01"),
   externalAccount: z
     .strictObject({
-      kid: z.string().min(1).describe("the account's id at the authority"),
+      kid: z
+        .string()
+        .regex(/^[\x21-\x7e]+$/, "expected the id as the authority gave it, without spaces")
+        .describe("the account's id at the authority"),
       hmacKey: stackSecretSchema.describe("the account's key: a secret of the stack"),
     })
     .optional()
@@ -172,7 +175,7 @@ export const proxySettings = z
         keepAliveSeconds: secondsSchema.default(75).describe("an idle connection of a client is kept this long"),
         reloadSeconds: secondsSchema
           .default(3600)
-          .describe("streams that run when the configuration changes may go on this long"),
+          .describe("streams that run when the configuration changes may go on this long; caddy sets no bound"),
       })
       .prefault({})
       .describe("times"),
@@ -192,8 +195,6 @@ export const proxySettings = z
       fault(["tls", "acme", "challenge"], "dns-01 needs server nginx: the packaged caddy speaks to no DNS provider");
     if (proxy.server === "caddy" && tls.acme.externalAccount)
       fault(["tls", "acme", "externalAccount"], "needs server nginx: Caddy would have its key in its configuration, in clear");
-    if (tls.acme.challenge === "http-01" && ports.http !== 80)
-      fault(["ports", "http"], "must be 80: the ACME server asks there; or use tls.acme.challenge dns-01");
   });
 
 export type ProxySettings = z.output<typeof proxySettings>;

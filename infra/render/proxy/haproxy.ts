@@ -12,6 +12,8 @@ export interface HaproxyHost {
   readonly adminSocket?: string;
   /** A DNS server for the names of gateways, such as Docker's 127.0.0.11:53, so that a new address is noticed. */
   readonly resolver?: string;
+  /** balancer: false where nginx serves plain HTTP; a browser sends a cookie that is for TLS only nowhere else. */
+  readonly secureCookie?: boolean;
   /** front: certbot's own server, which answers http-01 while it asks for a certificate, such as 127.0.0.1:8402. */
   readonly acmeServer?: string;
 }
@@ -177,14 +179,14 @@ function served(site: Site, shownPort: number): string[] {
   ];
 }
 
-function gateways({ upstreams, balance, tls }: Site, { resolver }: HaproxyHost): Section {
+function gateways({ upstreams, balance, tls }: Site, { resolver, secureCookie = tls !== "none" }: HaproxyHost): Section {
   if (upstreams.length === 0) throw new Error("renderHaproxy: there is no gateway");
   const methods = {
     "least-connections": ["balance leastconn"],
     address: ["balance source", "hash-type consistent"],
     cookie: [
       "balance leastconn",
-      `cookie GATEWAY_ID insert indirect nocache httponly${tls === "none" ? "" : " secure"} attr SameSite=Lax`,
+      `cookie GATEWAY_ID insert indirect nocache httponly${secureCookie ? " secure" : ""} attr SameSite=Lax`,
     ],
   };
   const names = resolver ? " resolvers openclaw" : "";

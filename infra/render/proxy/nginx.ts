@@ -19,7 +19,10 @@ const written = "# Written by the stack: the next up overwrites what is changed 
 export function renderNginx(site: Site, host: NginxHost = {}): RenderedFiles {
   const { layout = "whole", root = "/etc/nginx" } = host;
   const siteFile = `${root}/conf.d/openclaw.conf`;
-  const files = { [siteFile]: indent([written, ...httpLevel(site), ...nginxServers(site, host)]) };
+  // One alone needs no choice; it may be a balancer, with cookies of its own.
+  const balance = site.upstreams.length > 1 ? site.balance : "least-connections";
+  const own = { ...site, balance };
+  const files = { [siteFile]: indent([written, ...httpLevel(own), ...nginxServers(own, host)]) };
   if (layout === "whole") return { [`${root}/nginx.conf`]: indent(wholeFile(site, host, siteFile)), ...files };
   // Of the main part of Debian's nginx.conf only this folder is open to others.
   return { [`${root}/modules-enabled/90-openclaw.conf`]: indent([written, ...mainLevel(site)]), ...files };
@@ -81,6 +84,7 @@ function httpLevel(site: Site): string[] {
     ...all.flatMap(({ status, retryAfterSeconds }) => (retryAfterSeconds ? [`${status} ${retryAfterSeconds};`] : [])),
     "}",
     ...stickyMaps(site),
+    // What bans guessers reads these fields in this order.
     "log_format openclaw escape=json",
     `'{"time":"$time_iso8601","address":"$remote_addr","method":"$request_method","path":"$openclaw_path","status":"$status",'`,
     `'"bytes":$body_bytes_sent,"seconds":$request_time,"protocol":"$server_protocol","upstream":"$upstream_addr",'`,
