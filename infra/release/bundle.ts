@@ -17,12 +17,13 @@ export interface Bundle {
   id: string;
 }
 
-/** Files that something starts as a process, by the name that they have in the bundle. */
+/** Files that something starts as a process, by the name that they have in the bundle; `trace` is what the first one loads first. */
 const entries = {
   main: "gateway/main.ts",
   "supervisor-main": "gateway/process/supervisor-main.ts",
   "supervisor-control": "gateway/process/supervisor-control.ts",
   health: "gateway/image/health.ts",
+  trace: "gateway/image/trace.ts",
 };
 
 /** Packages of the older kind call `require` for what Node brings itself. One line, so that source maps hold. */
@@ -82,6 +83,5 @@ function finished(name: string, code: string, hasMap: boolean): string {
   // Where the gateway starts another of its files as a process, that has another ending here.
   const named = code.replace(/import\.meta\.dirname,"([\w-]+)\.ts"/g, 'import.meta.dirname,"$1.js"');
   if (!hasMap) return named.replace(/\n\/\/# sourceMappingURL=.*\n$/, "\n");
-  // Everything else is loaded after this line has run.
-  return name === "main.js" ? named.replace(banner, `${banner}process.setSourceMapsEnabled(true);`) : named;
+  return name === "main.js" ? named.replace(banner, `import"./trace.js";${banner}`) : named;
 }
