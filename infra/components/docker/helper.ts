@@ -20,6 +20,8 @@ const imageTitle = "org.opencontainers.image.title=openclaw-gateway";
 const workLabel = "openclaw-stack.helper";
 const node = "/opt/openclaw/bin/node";
 
+const leftoverSeconds = 900;
+
 const made = z.object({ Id: z.string() });
 const ended = z.object({ StatusCode: z.int() });
 
@@ -64,8 +66,14 @@ export async function runHelper(docker: Docker, options: HelperOptions): Promise
 /** Of a run that was cut off. */
 async function removeLeftovers(docker: Docker, place: string): Promise<void> {
   const filters = JSON.stringify({ label: [`${workLabel}=${place}`], status: ["created", "exited", "dead"] });
-  const list = await docker.json({ method: "GET", path: "/containers/json", query: { all: true, filters } }, z.array(made));
-  for (const { Id } of list) {
+  const query = { all: true, filters };
+  const list = await docker.json(
+    { method: "GET", path: "/containers/json", query },
+    z.array(made.extend({ Created: z.number() })),
+  );
+  for (const { Id, Created } of list) {
+    // Another one may be at work on the same place.
+    if (Date.now() / 1000 - Created < leftoverSeconds) continue;
     await docker.bytes({ method: "DELETE", path: `/containers/${Id}`, query: { force: true, v: true } }).catch(() => {});
   }
 }

@@ -73,8 +73,10 @@ export class DockerStack extends pulumi.ComponentResource {
     this.#owners = this.#ownVolumes(names.filter((volume) => owned.test(volume)));
 
     const others = behind.map(({ shape, files }) => this.#container(shape, this.#files(files, [])));
-    const files = this.#files(args.gatewayFiles, []);
-    const running = gateways.map((shape) => this.#container(shape, [...files, ...others]));
+    // One after the other: what a file refers to is there before it.
+    const files: pulumi.Resource[] = [...others];
+    for (const entry of args.gatewayFiles) files.push(...this.#files([entry], [...files]));
+    const running = gateways.map((shape) => this.#container(shape, files));
     // Proxies are told of the gateways when these are ready, one after the other; the engine takes old gateways away at its end.
     const ready: pulumi.Resource[] = [...running, ...this.#firstCertificate()];
     for (const { shape, files } of before) ready.push(this.#container(shape, this.#files(files, [...ready]), [...ready]));
