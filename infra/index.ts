@@ -6,4 +6,4 @@ const settings = readSettings(Object.keys(targets));
 const deploy = findTarget(settings.target);
 if (!deploy) throw new Error(`no target ${settings.target}`);
 
-export const { url, token, configPath, logs } = await deploy(settings);
+export const { url, token, configPath, logs, userData } = await deploy(settings);

@@ -10,9 +10,16 @@ export interface Written {
 }
 
 export function crossChecks(written: Written): Fault[] {
-  return [checkTarget, checkVm, checkProviders, checkSecretKeys, checkAuth, checkDefaultModel, checkReferences].flatMap(
-    (check) => check(written),
-  );
+  return [
+    checkTarget,
+    checkVm,
+    checkDocker,
+    checkProviders,
+    checkSecretKeys,
+    checkAuth,
+    checkDefaultModel,
+    checkReferences,
+  ].flatMap((check) => check(written));
 }
 
 function checkTarget({ sections, targets }: Written): Fault[] {
@@ -38,6 +45,16 @@ function checkVm({ sections }: Written): Fault[] {
     const fix = "print it on the server: cat /etc/ssh/ssh_host_ed25519_key.pub";
     faults.push({ path: "vm.hostKey", message: `is missing: ${why}; ${fix}` });
   }
+  if (
+    vm.host === undefined &&
+    vm.mode === "cloud-init" &&
+    !(Array.isArray(vm.authorizedKeys) && vm.authorizedKeys.length > 0)
+  ) {
+    faults.push({
+      path: "vm.authorizedKeys",
+      message: "is empty: without your public key nobody could log in to the new server",
+    });
+  }
   const vllm = section(vm.vllm);
   if (vllm.enabled === true && vllm.model === undefined) {
     faults.push({ path: "vm.vllm.model", message: "is missing: name the model that vLLM serves" });
@@ -45,6 +62,41 @@ function checkVm({ sections }: Written): Fault[] {
   if (section(sections.gateway).bind !== undefined && section(sections.gateway).bind !== "loopback") {
     const fix = "leave it out: the proxy in front of the gateway is what others reach";
     faults.push({ path: "gateway.bind", message: `must be loopback on a server; ${fix}` });
+  }
+  return faults;
+}
+
+function checkDocker({ sections }: Written): Fault[] {
+  if (sections.target !== "docker") return [];
+  const docker = section(sections.docker);
+  const proxy = section(sections.proxy);
+  const faults: Fault[] = [];
+  const host = String(docker.host ?? "");
+  if (host.startsWith("ssh://") && docker.hostKey === undefined) {
+    const why = "without the host's public key anybody could answer in its place and be given your secrets";
+    faults.push({
+      path: "docker.hostKey",
+      message: `is missing: ${why}; print it on the host: cat /etc/ssh/ssh_host_ed25519_key.pub`,
+    });
+  }
+  if (host.startsWith("tcp://") && docker.certificates === undefined) {
+    const fix = "name the folder of ca.pem, cert.pem and key.pem, or use ssh://";
+    faults.push({ path: "docker.certificates", message: `is missing: a daemon without TLS is open to everybody; ${fix}` });
+  }
+  const gateway = section(sections.gateway);
+  if (gateway.bind !== undefined && gateway.bind !== "lan") {
+    const fix = "remove it, or set lan; only the proxy's ports are open on the host";
+    faults.push({ path: "gateway.bind", message: `${gateway.bind} cannot be reached in a container; ${fix}` });
+  }
+  if (section(gateway.tls).enabled === true) {
+    faults.push({ path: "gateway.tls", message: "is not used in containers: the proxy has the certificate; use proxy.tls" });
+  }
+  if (proxy.server === "caddy") {
+    faults.push({ path: "proxy.server", message: "caddy is for target vm; remove it, or set nginx" });
+  }
+  const files = section(section(proxy.tls).files);
+  if (typeof files.certificate === "object" && "path" in section(files.certificate) !== "path" in section(files.key)) {
+    faults.push({ path: "proxy.tls.files", message: "certificate and key must both be paths on the host, or neither of them" });
   }
   return faults;
 }

@@ -54,6 +54,15 @@ export const vmSettings = z.strictObject({
   identity: loginShape.identity,
   bastion: z.strictObject(loginShape).optional().describe("a host that leads there"),
   authorizedKeys: z.array(hostKeySchema).default([]).describe("public keys of operators, for the user data of mode cloud-init"),
+  expected: z
+    .strictObject({
+      os: z.enum(["debian 12", "debian 13", "ubuntu 22.04", "ubuntu 24.04"]).default("debian 12"),
+      arch: z.enum(["amd64", "arm64"]).default("amd64"),
+      cpus: z.int().min(1).default(2),
+      memoryMb: z.int().min(2048).default(4096),
+    })
+    .prefault({})
+    .describe("mode cloud-init: the server that is to be; the next `up` goes by what it finds"),
   connectTimeoutSeconds: z.int().min(1).max(600).default(15).describe("for one attempt to connect"),
   firewall: z
     .enum(["nftables", "ufw", "off"])

@@ -11,6 +11,8 @@ export interface StackOutputs {
   configPath: pulumi.Input<string>;
   /** Where its logs are. */
   logs: pulumi.Input<string>;
+  /** For the first boot of a server that is not there yet. */
+  userData?: pulumi.Input<string>;
 }
 
 export type Target = (settings: Settings) => StackOutputs | Promise<StackOutputs>;

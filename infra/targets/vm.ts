@@ -6,13 +6,14 @@ import { Base } from "../components/vm/base.ts";
 import { Certificate, createAcmeCertificate } from "../components/vm/certificate.ts";
 import { driftOf, type ServerFacts } from "../components/vm/facts.ts";
 import { hostOf } from "../components/vm/host.ts";
-import { machineOf, systemUser, unsupported } from "../components/vm/machine.ts";
+import { machineOf, ofProxy, systemUser, unsupported } from "../components/vm/machine.ts";
 import { proxyFiles } from "../components/vm/proxy-files.ts";
 import { ServerRelease } from "../components/vm/release.ts";
 import { inspectServer, routeTo } from "../components/vm/server.ts";
 import { createSecrets, type ServerFile, ServerFiles } from "../components/vm/server-files.ts";
 import { ServerGateway } from "../components/vm/server-gateway.ts";
 import { type Route, SshProblem } from "../components/vm/ssh.ts";
+import { userDataOf } from "../components/vm/user-data.ts";
 import { buildRelease } from "../release/index.ts";
 import { renderOpenclawConfig } from "../render/openclaw-config.ts";
 import { renderSystem } from "../render/system/index.ts";
@@ -32,6 +33,11 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   const keepData = settings.written.keepData !== false;
   const token = settings.gatewayToken ?? createGatewayToken("gateway-token");
   const { config, secretFiles } = renderOpenclawConfig(behindProxy(settings), credentials);
+  if (vm.host === undefined) {
+    pulumi.log.info("vm.host is not set yet: this renders user data for the server's first boot, and connects to nothing");
+    const userData = userDataOf(settings, vm, Object.keys(secretFiles));
+    return { url: "", token: pulumi.secret(token), configPath: "", logs: "", userData };
+  }
   const { route, facts } = await lookAt(vm, settings);
   const machine = machineOf(settings, vm, facts, Object.keys(secretFiles));
   const { paths } = machine;
@@ -56,11 +62,9 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   // Whoever came here may use sudo already, and must be able to until the end of a destroy.
   const files = renderSystem(machine).filter(({ path }) => !path.startsWith("/etc/sudoers.d/"));
   const units = files.filter(({ path }) => /\/openclaw-gateway[^/]*$/.test(path));
-  // It looks after the proxy's files, so it comes after them.
-  const ofProxy = files.filter(({ path }) => /openclaw-proxy-reload|letsencrypt/.test(path));
   const system = new ServerFiles(
     "system",
-    { host, facts, files: [...files.filter((file) => !ofProxy.includes(file)).map(serverFile), configFile] },
+    { host, facts, files: [...files.filter((file) => !ofProxy(file)).map(serverFile), configFile] },
     { dependsOn: [base.packages, secrets] },
   );
   const certificate = new Certificate(
@@ -70,7 +74,7 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   );
   const proxy = new ServerFiles(
     "proxy",
-    { host, facts, files: [...proxyFiles(settings.proxy, machine, facts), ...ofProxy.map(serverFile)] },
+    { host, facts, files: [...proxyFiles(settings.proxy, machine, facts), ...files.filter(ofProxy).map(serverFile)] },
     { dependsOn: certificate.there.length > 0 ? certificate.there : [system.settled] },
   );
   createAcmeCertificate(host, settings.proxy, `${paths.etc}/secrets`, { dependsOn: [proxy.settled] });

@@ -1,5 +1,5 @@
 /** Pure: what the renderers of system files must know, from the settings and from what the server told of itself. */
-import { type Machine, mebibyte, usualPaths } from "../../render/system/machine.ts";
+import { type Machine, mebibyte, type SystemFile, usualPaths } from "../../render/system/machine.ts";
 import type { CheckedSettings } from "../../settings.ts";
 import type { VmSettings } from "../../settings-vm.ts";
 import type { ServerFacts } from "./facts.ts";
@@ -95,3 +95,6 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
     ollama: vm.ollama.enabled ? { binary: vm.ollama.binary, port: 11434 } : undefined,
   };
 }
+
+/** Looks after the proxy's files, so it comes after them. */
+export const ofProxy = ({ path }: SystemFile): boolean => /openclaw-proxy-reload|letsencrypt/.test(path);
