@@ -1,10 +1,11 @@
 /** A server's system files, judged by the programs that will read them, for every case that has golden files. */
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { after, before, type TestContext, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { createLog } from "../../gateway/observability/log.ts";
 import { renderCloudInit } from "../../infra/render/system/cloud-init.ts";
 import { renderSystem } from "../../infra/render/system/index.ts";
@@ -20,6 +21,7 @@ const programs = {
   logrotate: "logrotate",
   "fail2ban-client": "fail2ban",
   "redis-server": "redis-server",
+  "redis-cli": "redis-tools",
 };
 const limit = 1.5;
 const folder = mkdtempSync(join(tmpdir(), "system-files-"));
@@ -32,10 +34,10 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-function checked(name: string, work: (context: TestContext) => void): void {
-  test(name, (context) => {
+function checked(name: string, work: (context: TestContext) => void | Promise<void>): void {
+  test(name, async (context) => {
     if (refusal) context.skip(refusal);
-    else work(context);
+    else await work(context);
   });
 }
 
@@ -174,6 +176,33 @@ checked("401s are counted with the client's address, and nothing else is", () =>
   const { text } = run("fail2ban-regex", ["--out", "ip", log, filter]);
   const found = text.split("\n").filter((line) => /^[\d.]+$|^[0-9a-f:]+$/.test(line.trim()) && line.trim() !== "");
   assert.deepEqual(found.map((line) => line.trim()).sort(), guilty.map(([, address]) => address).sort(), text);
+});
+
+checked("Redis takes any password, and lets nobody in without it", async () => {
+  const { files } = all.find(({ name }) => name === "ubuntu2404-everything") ?? { files: [] };
+  const root = written("redis", files);
+  const password = String.raw`pa"ss\w#rd 'x' $HOME`;
+  writeFileSync(join(folder, "redis-password"), `${password}\n`);
+  const env = { ...process.env, CREDENTIALS_DIRECTORY: folder, RUNTIME_DIRECTORY: folder };
+  execFileSync("sh", [join(root, "opt/openclaw/bin/redis-password"), "redis-password"], { env });
+  const socket = join(folder, "redis.sock");
+  const config = join(root, "etc/openclaw/redis.conf");
+  // Its folder is the server's: here there is another one.
+  writeFileSync(config, readFileSync(config, "utf8").replace(/^dir .*$/m, `dir ${folder}`));
+  const here = ["--port", "0", "--unixsocket", socket, "--supervised", "no"];
+  const server = spawn("redis-server", [config, "--include", join(folder, "password.conf"), ...here], { stdio: "ignore" });
+  try {
+    const ask = (...words: string[]) => run("redis-cli", ["-s", socket, ...words]).text;
+    const end = Date.now() + 60_000;
+    while (!/NOAUTH/.test(ask("ping"))) {
+      assert.ok(Date.now() < end && server.exitCode === null, "Redis does not start");
+      await pause(50);
+    }
+    assert.match(ask("--no-auth-warning", "-a", password, "config", "get", "maxmemory"), /268435456/);
+    assert.match(ask("--no-auth-warning", "-a", "another", "ping"), /WRONGPASS/);
+  } finally {
+    server.kill("SIGKILL");
+  }
 });
 
 checked("the kernel has every setting that is asked of it", () => {

@@ -14,7 +14,8 @@ export function renderFail2ban(machine: Machine): SystemFile[] {
     // A jail.local of the server's owner is read later, and so it prevails.
     systemFile("/etc/fail2ban/jail.d/openclaw.conf", jails(machine, machine.fail2ban), {
       reload: ["fail2ban-client -t", "systemctl enable fail2ban.service", "systemctl reload-or-restart fail2ban.service"],
-      remove: [],
+      // The jail of SSH goes back to what the distribution says with fail2ban's next start.
+      remove: [`fail2ban-client stop ${gatewayJail} || true`],
     }),
   ];
 }

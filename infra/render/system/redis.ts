@@ -14,7 +14,7 @@ export function renderRedis(machine: Machine): SystemFile[] {
     "#!/bin/sh",
     "# Redis takes a password by its configuration alone: this part of it lies in memory, and for Redis alone. Runs in its sandbox.",
     "set -eu",
-    String.raw`sed -e 's/[\"]/\&/g; s/.*/requirepass "&"/' "$CREDENTIALS_DIRECTORY/$1" > "$RUNTIME_DIRECTORY/password.conf"`,
+    String.raw`sed -e 's/[\\"]/\\&/g; s/.*/requirepass "&"/' "$CREDENTIALS_DIRECTORY/$1" > "$RUNTIME_DIRECTORY/password.conf"`,
   ];
   const config = `${paths.etc}/redis.conf`;
   const megabytes = Math.floor(redis.maxMemoryBytes / mebibyte);
