@@ -176,6 +176,15 @@ for (const proxy of ["nginx", "caddy", "haproxy"] as const) {
         assert.equal((await iterator.next()).done, true);
       });
 
+      await t.test("tells the gateway that a client left", async () => {
+        const { parts } = await begin(at, `/stream/left-${proxy}`);
+        for await (const part of parts) {
+          assert.equal(part, "data: first\n\n");
+          break;
+        }
+        await eventually("the gateway knows", async () => upstream.left.has(`left-${proxy}`));
+      });
+
       await t.test("lets WebSockets through, and no other upgrade", async () => {
         const tunnel = await openTunnel(at, "/anywhere");
         assert.equal(tunnel.status, 101);

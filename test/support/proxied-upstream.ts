@@ -10,6 +10,8 @@ export interface ProxiedUpstream {
   readonly seen: Map<string, number>;
   /** Lets the stream of that id end: `/stream/<id>` sends its first event at once and its last one now. */
   finish(id: string): void;
+  /** Streams whose client left before their end. */
+  readonly left: Set<string>;
   /** Not ready any more, by /readyz. */
   ready: boolean;
   close(): Promise<void>;
@@ -18,7 +20,7 @@ export interface ProxiedUpstream {
 export async function startProxiedUpstream(name: string): Promise<ProxiedUpstream> {
   const seen = new Map<string, number>();
   const waiting = new Map<string, () => void>();
-  const upstream = { ready: true };
+  const upstream = { ready: true, left: new Set<string>() };
   const server = createServer(async (request, response) => {
     const path = (request.url ?? "").split("?")[0] ?? "";
     seen.set(path, (seen.get(path) ?? 0) + 1);
@@ -31,6 +33,7 @@ export async function startProxiedUpstream(name: string): Promise<ProxiedUpstrea
     if (path.startsWith("/stream/")) {
       response.writeHead(200, { "content-type": "text/event-stream", "x-upstream": name });
       response.write("data: first\n\n");
+      response.on("close", () => response.writableEnded || upstream.left.add(path.slice(8)));
       waiting.set(path.slice(8), () => response.end("data: last\n\n"));
       return;
     }

@@ -69,6 +69,8 @@ function defaultLines(site: Site): string[] {
     `timeout client ${timeouts.idleSeconds}s`,
     `timeout server ${timeouts.idleSeconds}s`,
     `timeout tunnel ${timeouts.idleSeconds}s`,
+    "# A client that closes has left: its request at the gateway ends as well.",
+    "option abortonclose",
     "timeout client-fin 30s",
     `timeout http-request ${timeouts.headerSeconds}s`,
     // Sooner than the gateway does it: a request on a connection that was just closed would be lost.
