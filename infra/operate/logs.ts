@@ -3,10 +3,11 @@ import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from "
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OperatorError } from "./operator-error.ts";
-import { findWorkplace } from "./workplace.ts";
+import { findWorkplace, targetOf } from "./workplace.ts";
 
 export async function logs(args: string[]): Promise<number> {
   const workplace = findWorkplace(args);
+  if (targetOf(workplace) === "docker") return (await import("./docker.ts")).dockerLogs(workplace, args);
   const file = join(workplace.places.logs, "gateway.log");
   if (!existsSync(file)) throw new OperatorError(`there is no log yet (${file}): run \`npm run up\` first`);
   const follow = args.includes("-f") || args.includes("--follow");

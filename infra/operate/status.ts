@@ -3,10 +3,11 @@ import { gatewayStatus } from "./control.ts";
 import { gatewayUrl } from "./summary.ts";
 import { readToken } from "./token.ts";
 import { usageLine } from "./usage-line.ts";
-import { findWorkplace } from "./workplace.ts";
+import { findWorkplace, targetOf } from "./workplace.ts";
 
 export async function showStatus(args: string[]): Promise<number> {
   const workplace = findWorkplace(args);
+  if (targetOf(workplace) === "docker") return (await import("./docker.ts")).dockerStatus(workplace, args);
   const status = await gatewayStatus(workplace);
   if (args.includes("--json")) {
     console.log(JSON.stringify({ stack: workplace.stack, ...status }, null, 2));
