@@ -6,7 +6,7 @@ import type { RenderedFiles, Site } from "./site.ts";
 export interface CaddyHost {
   /** The Caddyfile. */
   readonly path?: string;
-  /** Where it takes orders, such as a reload: a socket in a folder of its own user; Debian gives it none in /run. */
+  /** Where it takes orders, such as a reload: a socket in a folder of its own user, which its unit must make. */
   readonly adminSocket?: string;
   /** A file for the access log; left out: its standard error, as for all else. */
   readonly accessLogPath?: string;
@@ -30,7 +30,7 @@ export function renderCaddy(site: Site, host: CaddyHost = {}): RenderedFiles {
 
 const block = (head: string, lines: readonly string[]): string[] => [`${head} {`, ...lines, "}"];
 
-function options(site: Site, { adminSocket = "/var/lib/caddy/admin.sock" }: CaddyHost): string[] {
+function options(site: Site, { adminSocket = "/run/caddy/admin.sock" }: CaddyHost): string[] {
   const { tls, listen, timeouts } = site;
   if (tls !== "none" && listen.https === undefined) throw new Error("renderCaddy: a site with TLS needs a port for it");
   const own = tls !== "none" && "directory" in tls ? tls : undefined;
