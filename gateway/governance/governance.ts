@@ -1,6 +1,7 @@
 // The outermost layer of a model call: what a token's limits and budget allow, reserved when it begins and settled when it ends.
 import { GatewayError, toGatewayError } from "../errors.ts";
 import { guessUsage } from "../models/admission/guess-tokens.ts";
+import type { AnswerHeaders } from "../models/answer-headers.ts";
 import type { CallRecord } from "../models/call.ts";
 import { costOf } from "../models/cost.ts";
 import type { RestartableSink } from "../models/failover.ts";
@@ -91,7 +92,7 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
   }
 
   function budgetRefusal(
-    headers: Record<string, string>,
+    headers: AnswerHeaders,
     tokenId: string,
     { amount, currency, window }: NonNullable<Policy["budget"]>,
     retryAfterMs: number,
@@ -103,7 +104,7 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
     }
     metrics.budgetLeft.set(0, tokenId);
     // What OpenAI's and Anthropic's clients go by: sending it again soon is of no use.
-    headers["x-should-retry"] = "false";
+    headers.set("x-should-retry", "false");
     const message = `The budget of the token ${tokenId} is used up: ${what}.`;
     const retryAfter = window === "total" ? {} : { retryAfter: String(wholeSeconds(retryAfterMs)) };
     return new GatewayError("insufficient_quota", message, retryAfter);

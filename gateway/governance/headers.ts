@@ -1,4 +1,5 @@
 // The headers in which an answer says what is left of the limits: OpenAI's, Anthropic's, and the IETF's draft.
+import type { AnswerHeaders } from "../models/answer-headers.ts";
 import type { ClientApi } from "../models/provider.ts";
 import type { Taken } from "../store/allowances.ts";
 import type { Policy } from "./policy.ts";
@@ -8,7 +9,7 @@ import type { Policy } from "./policy.ts";
  * (anthropic-ratelimit-*), draft-ietf-httpapi-ratelimit-headers (RateLimit, RateLimit-Policy).
  */
 export function writeLimitHeaders(
-  headers: Record<string, string>,
+  headers: AnswerHeaders,
   api: ClientApi,
   policy: Policy,
   requests: Taken | undefined,
@@ -26,8 +27,8 @@ export function writeLimitHeaders(
     now = now === "" ? `"tokens";${ofTokens}` : `${now}, "tokens";${ofTokens}`;
   }
   if (now === "") return;
-  headers["ratelimit-policy"] = policy.header;
-  headers.ratelimit = now;
+  headers.add("ratelimit-policy", policy.header);
+  headers.add("ratelimit", now);
 }
 
 interface Names {
@@ -37,19 +38,12 @@ interface Names {
 }
 
 /** Gives what the draft's header says of it. */
-function write(
-  headers: Record<string, string>,
-  names: Names,
-  limit: number,
-  taken: Taken,
-  anthropic: boolean,
-  nowMs: number,
-): string {
+function write(headers: AnswerHeaders, names: Names, limit: number, taken: Taken, anthropic: boolean, nowMs: number): string {
   const { resetMs } = taken;
   const left = String(Math.max(0, Math.floor(taken.remaining)));
-  headers[names.limit] = String(limit);
-  headers[names.remaining] = left;
-  headers[names.reset] = anthropic ? new Date(nowMs + resetMs).toISOString() : duration(resetMs);
+  headers.add(names.limit, String(limit));
+  headers.add(names.remaining, left);
+  headers.add(names.reset, anthropic ? new Date(nowMs + resetMs).toISOString() : duration(resetMs));
   return `r=${left};t=${Math.ceil(resetMs / 1000)}`;
 }
 

@@ -1,5 +1,6 @@
 // The answer to one request as those who write it see it, whichever reader of HTTP the request came through.
 import type { Socket } from "node:net";
+import type { AnswerHeaders } from "../models/answer-headers.ts";
 
 /** All that is written goes out in order. After `destroy`, or once the client left, writing does nothing. */
 export interface ClientAnswer {
@@ -18,12 +19,12 @@ export interface ClientAnswer {
   /**
    * A whole answer, in one piece where that is possible. Names of headers in lower case; content-length is added.
    */
-  send(status: number, headers: Readonly<Record<string, string>>, body: Buffer): void;
+  send(status: number, headers: AnswerHeaders, body: Buffer): void;
   /**
    * Begins an answer that is written piece by piece. Without content-length among the headers it is chunked, or ends with the
    * connection where the client cannot read chunks. The head goes out at once.
    */
-  begin(status: number, headers: Readonly<Record<string, string>>): void;
+  begin(status: number, headers: AnswerHeaders): void;
   /** False: the client reads more slowly; `onDrain` tells when there is room. */
   write(bytes: Buffer): boolean;
   /** The answer is whole. */

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from "node:http";
 import { stackOf } from "../config/rules.ts";
 import { toGatewayError } from "../errors.ts";
+import { AnswerHeaders } from "../models/answer-headers.ts";
 import type { ClientAnswer } from "./answer.ts";
 import { requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
@@ -27,7 +28,7 @@ export interface PlainCall {
 export function serveDirectly(context: GatewayContext): (plain: PlainCall, call: ModelCall, leave?: () => void) => void {
   const { entrance } = context;
 
-  function refuse(visit: Visit, headers: Readonly<Record<string, string>>, error: unknown): void {
+  function refuse(visit: Visit, headers: AnswerHeaders, error: unknown): void {
     const failure = toGatewayError(error);
     visit.errorCode = failure.code;
     if (failure.code === "internal") {
@@ -43,9 +44,11 @@ export function serveDirectly(context: GatewayContext): (plain: PlainCall, call:
   return (plain, call, leave) => {
     const { url, headers, remoteAddress, answer } = plain;
     const visit = new Visit(context, "POST", url, headers, remoteAddress, answer, leave);
-    const answerHeaders: Record<string, string> = { "x-request-id": visit.id, "x-content-type-options": "nosniff" };
+    const answerHeaders = new AnswerHeaders();
+    answerHeaders.add("x-request-id", visit.id);
+    answerHeaders.add("x-content-type-options", "nosniff");
     const hsts = context.runtime().config.gateway.http.securityHeaders?.strictTransportSecurity;
-    if (hsts) answerHeaders["strict-transport-security"] = hsts;
+    if (hsts) answerHeaders.add("strict-transport-security", hsts);
 
     const begin = (body: Buffer): void => {
       try {

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyInstance } from "fastify";
 import { GatewayError, toGatewayError } from "../errors.ts";
 import { resolveModel } from "../governance/models.ts";
+import { AnswerHeaders } from "../models/answer-headers.ts";
 import { type ModelRequest, readModelRequest } from "../models/body.ts";
 import type { CallRecord } from "../models/call.ts";
 import type { ClientApi } from "../models/provider.ts";
@@ -24,7 +25,7 @@ export interface ModelEndpoint {
 }
 
 /** Answers one request; throws a GatewayError where nothing was answered yet. `headers` are the answer's, so far. */
-export type ModelCall = (visit: Visit, body: unknown, headers: Record<string, string>) => void;
+export type ModelCall = (visit: Visit, body: unknown, headers: AnswerHeaders) => void;
 
 /** By path. */
 export type ModelCalls = ReadonlyMap<string, ModelCall>;
@@ -39,8 +40,8 @@ export function registerModelCall(server: FastifyInstance, context: GatewayConte
   const answer = createModelCall(context, endpoint);
   server.modelCalls.set(endpoint.path, answer);
   server.post(endpoint.path, { config: { scope: "operator.write" } }, (request, reply) => {
-    const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(reply.getHeaders())) if (typeof value === "string") headers[name] = value;
+    const headers = new AnswerHeaders();
+    for (const [name, value] of Object.entries(reply.getHeaders())) if (typeof value === "string") headers.set(name, value);
     answer(request.visit, request.body, headers);
     // The answer is written past fastify: bytes go from socket to socket.
     reply.hijack();
@@ -91,7 +92,7 @@ class VisitWork implements ModelWork, Recorder {
   readonly keptFor: string;
   readonly address: string;
   readonly runtime: Runtime;
-  readonly answerHeaders: Record<string, string>;
+  readonly answerHeaders: AnswerHeaders;
   recorder: Recorder = this;
   readonly #visit: Visit;
 
@@ -101,7 +102,7 @@ class VisitWork implements ModelWork, Recorder {
     asked: ModelRequest & { readonly bytes: Buffer },
     route: Route,
     runtime: Runtime,
-    headers: Record<string, string>,
+    headers: AnswerHeaders,
   ) {
     const { caller } = visit;
     this.#visit = visit;
@@ -129,7 +130,7 @@ class VisitWork implements ModelWork, Recorder {
     visit.provider = answering.provider.id;
     visit.model = answering.model;
     visit.tries = tries;
-    const cache = headers["x-openclaw-cache"];
+    const cache = headers.get("x-openclaw-cache");
     if (cache) visit.cache = cache;
     if (error) visit.errorCode = error.code;
   }
@@ -168,10 +169,10 @@ function namesOf(route: Route): { readonly model: string; readonly note: string 
 }
 
 /** Which upstream answers is known with its first bytes. */
-function nameRoute(headers: Record<string, string>, route: Route, tries: number): void {
+function nameRoute(headers: AnswerHeaders, route: Route, tries: number): void {
   const { model, note } = namesOf(route);
-  headers["x-openclaw-provider"] = route.provider.id;
-  headers["x-openclaw-model"] = model;
-  headers["x-openclaw-tries"] = tries === 1 ? "1" : String(tries);
-  if (note) headers["x-openclaw-note"] = note;
+  headers.set("x-openclaw-provider", route.provider.id);
+  headers.set("x-openclaw-model", model);
+  headers.set("x-openclaw-tries", tries === 1 ? "1" : String(tries));
+  if (note) headers.set("x-openclaw-note", note);
 }

@@ -1,6 +1,7 @@
 // An answer that goes out through Node's own server.
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { AnswerHeaders } from "../models/answer-headers.ts";
 import type { ClientAnswer } from "./answer.ts";
 
 /** A larger body is not worth a copy. */
@@ -43,18 +44,18 @@ export class NodeAnswer implements ClientAnswer {
     return this.#response.socket ?? undefined;
   }
 
-  send(status: number, headers: Readonly<Record<string, string>>, body: Buffer): void {
+  send(status: number, headers: AnswerHeaders, body: Buffer): void {
     const response = this.#response;
-    response.writeHead(status, { ...headers, "content-length": String(body.length) });
+    response.writeHead(status, { ...headers.toObject(), "content-length": String(body.length) });
     // As text Node sends it together with the head.
     if (body.length <= maxTextBytes) response.end(body.toString("latin1"), "latin1");
     else response.end(body);
   }
 
-  begin(status: number, headers: Readonly<Record<string, string>>): void {
+  begin(status: number, headers: AnswerHeaders): void {
     const response = this.#response;
-    const isChunked = headers["content-length"] === undefined && response.useChunkedEncodingByDefault;
-    response.writeHead(status, isChunked ? { ...headers, "transfer-encoding": "chunked" } : headers);
+    const isChunked = headers.get("content-length") === undefined && response.useChunkedEncodingByDefault;
+    response.writeHead(status, { ...headers.toObject(), ...(isChunked ? { "transfer-encoding": "chunked" } : {}) });
     // Chunks are framed here: Node makes three pieces of each.
     this.#framed = response.chunkedEncoding;
     if (this.#framed) response.chunkedEncoding = false;

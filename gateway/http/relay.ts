@@ -1,6 +1,7 @@
 // Hands an upstream's answer to the client: bytes as they come, held back for slow readers, and never a clean end after a cut.
 import { type Timed, unwatch, watch } from "../deadlines.ts";
 import type { GatewayError } from "../errors.ts";
+import { AnswerHeaders } from "../models/answer-headers.ts";
 import type { RestartableSink } from "../models/failover.ts";
 import type { CallHandle } from "../models/provider.ts";
 import type { ClientAnswer } from "./answer.ts";
@@ -19,7 +20,7 @@ export class Relay implements RestartableSink, Timed {
   readonly #answer: ClientAnswer;
   readonly #stream: boolean;
   /** Of the answer; those of its body are added here. */
-  readonly #headers: Record<string, string>;
+  readonly #headers: AnswerHeaders;
   readonly #keepAliveMs: number;
   readonly #errors: ErrorShape;
   #call: CallHandle | undefined;
@@ -34,7 +35,7 @@ export class Relay implements RestartableSink, Timed {
   #more: Buffer[] | undefined;
   #collectedBytes = 0;
 
-  constructor(answer: ClientAnswer, stream: boolean, headers: Record<string, string>, keepAliveMs: number, errors: ErrorShape) {
+  constructor(answer: ClientAnswer, stream: boolean, headers: AnswerHeaders, keepAliveMs: number, errors: ErrorShape) {
     this.#answer = answer;
     this.#stream = stream;
     this.#headers = headers;
@@ -107,7 +108,7 @@ export class Relay implements RestartableSink, Timed {
       answer.end();
       return;
     }
-    this.#headers["content-type"] = this.#contentType || "text/event-stream";
+    this.#headers.set("content-type", this.#contentType || "text/event-stream");
     answer.send(200, this.#headers, whole);
   }
 
@@ -142,11 +143,11 @@ export class Relay implements RestartableSink, Timed {
   #begin(): void {
     if (this.#answer.begun) return;
     const headers = this.#headers;
-    headers["content-type"] = this.#contentType || "text/event-stream";
+    headers.set("content-type", this.#contentType || "text/event-stream");
     if (this.#stream) {
-      headers["cache-control"] = "no-cache, no-transform";
-      headers["x-accel-buffering"] = "no";
-    } else if (this.#contentLength !== undefined) headers["content-length"] = String(this.#contentLength);
+      headers.set("cache-control", "no-cache, no-transform");
+      headers.set("x-accel-buffering", "no");
+    } else if (this.#contentLength !== undefined) headers.set("content-length", String(this.#contentLength));
     this.#answer.begin(200, headers);
   }
 
@@ -170,10 +171,12 @@ export class Relay implements RestartableSink, Timed {
 export function sendError(
   answer: ClientAnswer,
   error: GatewayError,
-  headers: Readonly<Record<string, string>> = {},
+  headers: AnswerHeaders = new AnswerHeaders(),
   shape: ErrorShape = openaiErrors,
 ): void {
-  answer.send(error.status, { ...headers, ...errorHeaders(error), "content-type": "application/json" }, shape.body(error));
+  for (const [name, value] of Object.entries(errorHeaders(error))) headers.set(name, value);
+  headers.set("content-type", "application/json");
+  answer.send(error.status, headers, shape.body(error));
 }
 
 export function errorHeaders(error: GatewayError): Record<string, string> {

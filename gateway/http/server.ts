@@ -6,6 +6,7 @@ import { stackOf } from "../config/rules.ts";
 import type { Scope } from "../config/schema.ts";
 import type { TlsFiles } from "../config/tls-files.ts";
 import { GatewayError, systemCode, toGatewayError } from "../errors.ts";
+import { AnswerHeaders } from "../models/answer-headers.ts";
 import { requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
 import { corsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
@@ -55,7 +56,7 @@ export async function createServer(
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       reply.hijack();
-      sendError(new NodeAnswer(reply.raw), fromFastify(error), {}, errorShapeOf(request.raw.url ?? ""));
+      sendError(new NodeAnswer(reply.raw), fromFastify(error), new AnswerHeaders(), errorShapeOf(request.raw.url ?? ""));
     },
     clientErrorHandler: (error, socket) => refuseBrokenRequest(context, error, socket),
     forceCloseConnections: false,

@@ -66,7 +66,7 @@ export class SingleCandidate implements Candidates {
     this.#isGiven = true;
   }
 
-  giveBack(): void {
+  giveBack(_: Route): void {
     this.#isGiven = false;
   }
 

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { StackConfig } from "../config/stack.ts";
 import type { GatewayError } from "../errors.ts";
 import type { TraceContext } from "../observability/trace-context.ts";
+import type { AnswerHeaders } from "./answer-headers.ts";
 import type { CallRecord } from "./call.ts";
 import type { Balancer } from "./candidates.ts";
 import type { RestartableSink } from "./failover.ts";
@@ -45,7 +46,7 @@ export interface ModelWork {
   readonly address: string;
   readonly runtime: ModelsRuntime;
   /** Headers of the answer: a layer adds its own before the answer's head. */
-  readonly answerHeaders: Record<string, string>;
+  readonly answerHeaders: AnswerHeaders;
   /** Before the first bytes of the answer, and before a failure is told: who it is from. */
   onRoute(route: Route, tries: number, error?: GatewayError): void;
   /** A layer that wants to hear of them puts itself in its place, and tells the one before. */

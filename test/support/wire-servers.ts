@@ -6,6 +6,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
 import { connect as connectSecurely } from "node:tls";
 import { type PlainRequest, readPlainRequests, type WireFront, type WireOptions } from "../../gateway/http/wire/front.ts";
+import { AnswerHeaders } from "../../gateway/models/answer-headers.ts";
 import type { Certificate } from "./certificates.ts";
 
 /** A request that came whole. */
@@ -83,7 +84,7 @@ export async function startWireServer({ front: isOn, tls, ...given }: WireServer
       const { url, headers, answer } = request;
       const one: Seen = { method: "POST", url, headers: { ...headers }, body: body.toString("latin1") };
       seen.push(one);
-      answer.send(200, json, echo(one));
+      answer.send(200, AnswerHeaders.of(json), echo(one));
     });
   }
   const front = isOn

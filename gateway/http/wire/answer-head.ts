@@ -1,5 +1,6 @@
 // The head of an answer in HTTP/1.1's bytes. What could end a header early is refused.
 import { STATUS_CODES } from "node:http";
+import type { AnswerHeaders } from "../../models/answer-headers.ts";
 
 const statusLines = new Map<number, string>();
 
@@ -11,14 +12,13 @@ export function statusLine(status: number): string {
   return line;
 }
 
-export type AnswerHeaders = Readonly<Record<string, string>>;
-
 /** All but those that say where the answer ends and what becomes of the connection. */
 export function headerLines(headers: AnswerHeaders): string {
+  const { names, values } = headers;
   let text = "";
-  for (const name in headers) {
-    const value = headers[name];
-    if (value !== undefined && !isFraming(name)) text += lineOf(name, value);
+  for (let at = 0; at < names.length; at += 1) {
+    const name = names[at] ?? "";
+    if (!isFraming(name)) text += lineOf(name, values[at] ?? "");
   }
   return text;
 }

@@ -1,8 +1,9 @@
 // A plain request and its answer, as those who serve it see them; the bytes come from and go to its connection.
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
+import type { AnswerHeaders } from "../../models/answer-headers.ts";
 import type { ClientAnswer } from "../answer.ts";
-import { type AnswerHeaders, type HeadEnds, headerLines, statusLine } from "./answer-head.ts";
+import { type HeadEnds, headerLines, statusLine } from "./answer-head.ts";
 import type { RequestHead } from "./request-head.ts";
 
 export interface PlainRequest {
@@ -124,7 +125,7 @@ export class Exchange implements PlainRequest, ClientAnswer {
 
   begin(status: number, headers: AnswerHeaders): void {
     if (this.gone) return;
-    const length = headers["content-length"];
+    const length = headers.get("content-length");
     const isBare = hasNoBody(status);
     const left = isBare ? 0 : length === undefined ? -1 : Number(length);
     if (left !== -1 && !(Number.isSafeInteger(left) && left >= 0)) throw new TypeError("content-length is no number of bytes");
@@ -169,9 +170,9 @@ export class Exchange implements PlainRequest, ClientAnswer {
     this.#line.socket.destroy();
   }
 
+  /** Not once the head has said that it stays: the client's next request may be on its way. */
   closeAfter(): void {
     this.#isLast = true;
-    this.#stays = false;
   }
 
   /** The connection can take more. */
@@ -197,7 +198,7 @@ export class Exchange implements PlainRequest, ClientAnswer {
     this.begun = true;
     this.status = status;
     const line = this.#line;
-    this.#stays = !this.#isLast && line.mayStay && headers.connection !== "close";
+    this.#stays = !this.#isLast && line.mayStay && headers.get("connection") !== "close";
     return `${statusLine(status)}${lines}${framing}${this.#stays ? line.headEnds.keep : line.headEnds.close}`;
   }
 

@@ -40,7 +40,7 @@ export function createCache(deps: Deps, next: Serve): Serve {
     const joined = mayShare ? flights.get(key)?.join(work, sink) : undefined;
     if (joined) {
       metrics.cacheRequests.add(1, "coalesced");
-      work.answerHeaders[header] = "coalesced";
+      work.answerHeaders.set(header, "coalesced");
       return joined;
     }
     const hit = (answer: Answer, asking: ModelWork, to: RestartableSink): CallHandle => {
@@ -65,7 +65,7 @@ export function createCache(deps: Deps, next: Serve): Serve {
       metrics.cacheRequests.add(1, "miss");
       return next(asking, to);
     };
-    work.answerHeaders[header] = "miss";
+    work.answerHeaders.set(header, "miss");
     const [flight, handle] = createFlight(work, sink, {
       maxAnswerBytes: settings.maxAnswerBytes,
       serve: later ? afterLookup(later, hit, miss) : miss,
@@ -92,7 +92,7 @@ export function createCache(deps: Deps, next: Serve): Serve {
     const mode = modeOf(work, cache);
     if (mode.kind !== "bypass") return serveWith(cache, mode, work, sink);
     metrics.cacheRequests.add(1, "bypass");
-    work.answerHeaders[header] = "bypass";
+    work.answerHeaders.set(header, "bypass");
     return next(work, sink);
   };
 }

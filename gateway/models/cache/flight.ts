@@ -1,5 +1,6 @@
 // One call that several requests share: each reads the recorded answer at its own pace, and the call ends when all have left.
 import { GatewayError } from "../../errors.ts";
+import { AnswerHeaders } from "../answer-headers.ts";
 import type { CallRecord } from "../call.ts";
 import type { RestartableSink } from "../failover.ts";
 import type { CallHandle } from "../provider.ts";
@@ -51,7 +52,7 @@ export function createFlight(first: ModelWork, firstSink: RestartableSink, optio
   const members = new Set<Member>();
   const { maxAnswerBytes } = options;
   /** Headers that the layers behind add to the answer. */
-  const answerHeaders: Record<string, string> = {};
+  const answerHeaders = new AnswerHeaders();
   /** The answer from chunk number `base` on. */
   const chunks: Buffer[] = [];
   let base = 0;
@@ -119,7 +120,7 @@ export function createFlight(first: ModelWork, firstSink: RestartableSink, optio
   }
 
   function tellRoute({ work }: Member): void {
-    Object.assign(work.answerHeaders, answerHeaders);
+    work.answerHeaders.assign(answerHeaders);
     if (routed) work.onRoute(...routed);
   }
 

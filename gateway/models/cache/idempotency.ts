@@ -49,7 +49,7 @@ export function createIdempotency(deps: Deps, next: Serve): Serve {
         throw new GatewayError("idempotency_in_progress", text, { param: "Idempotency-Key", retryAfter: "5" });
       }
       metrics.idempotentRequests.add(1, "joined");
-      Object.assign(work.answerHeaders, replayed);
+      work.answerHeaders.set("idempotent-replayed", "true");
       return joined;
     }
     const again = (answer: Answer, asking: ModelWork, to: RestartableSink): CallHandle => {

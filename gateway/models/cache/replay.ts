@@ -18,7 +18,7 @@ export function replay(
     if (gone) return;
     const { failure, contentType, body } = answer;
     const route = routeOf(answer, work);
-    Object.assign(work.answerHeaders, headers);
+    for (const name in headers) work.answerHeaders.set(name, headers[name] ?? "");
     if (failure) {
       const { status, message, param } = failure;
       const code = codeOf(failure.code);

@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { duration, writeLimitHeaders } from "../../../gateway/governance/headers.ts";
 import { mayAsk } from "../../../gateway/governance/models.ts";
 import { type Policy, periodOf } from "../../../gateway/governance/policy.ts";
+import { AnswerHeaders } from "../../../gateway/models/answer-headers.ts";
 import type { Provider } from "../../../gateway/models/provider.ts";
 import { createRouter } from "../../../gateway/models/router.ts";
 
@@ -102,9 +103,9 @@ describe("headers", () => {
   const now = Date.parse("2026-03-01T00:00:00Z");
 
   test("of OpenAI's APIs", () => {
-    const headers: Record<string, string> = {};
+    const headers = new AnswerHeaders();
     writeLimitHeaders(headers, "responses", policy, taken, { ...taken, remaining: -7 }, now);
-    assert.deepEqual(headers, {
+    assert.deepEqual(headers.toObject(), {
       "x-ratelimit-limit-requests": "60",
       "x-ratelimit-remaining-requests": "42",
       "x-ratelimit-reset-requests": "1.5s",
@@ -117,9 +118,9 @@ describe("headers", () => {
   });
 
   test("of Anthropic's", () => {
-    const headers: Record<string, string> = {};
+    const headers = new AnswerHeaders();
     writeLimitHeaders(headers, "messages", { ...policy, tokens: undefined }, taken, undefined, now);
-    assert.deepEqual(headers, {
+    assert.deepEqual(headers.toObject(), {
       "anthropic-ratelimit-requests-limit": "60",
       "anthropic-ratelimit-requests-remaining": "42",
       "anthropic-ratelimit-requests-reset": "2026-03-01T00:00:01.500Z",
