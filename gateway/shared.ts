@@ -1,5 +1,5 @@
 // What a gateway has once, however many processes serve: the writer of the state folder, the record of usage, the authority of limits.
-import { z } from "zod";
+import * as z from "zod";
 import type { SecretInput } from "./config/fields.ts";
 import type { StackConfig } from "./config/schema.ts";
 import { messageOf } from "./errors.ts";

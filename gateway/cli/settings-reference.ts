@@ -1,5 +1,5 @@
 // Prints docs/settings.md: the reference of all settings, from the schema and the tables that decide.
-import { z } from "zod";
+import * as z from "zod";
 import { migratedPlaces } from "../config/migrate.ts";
 import { configSchema } from "../config/schema.ts";
 import { inner, type Setting, settings } from "../config/walk.ts";

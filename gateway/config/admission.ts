@@ -1,5 +1,5 @@
 // Settings of admission: when an upstream counts as full, who waits for it and how long, and what was bought from a provider.
-import { z } from "zod";
+import * as z from "zod";
 import { httpUrlSchema, idSchema, positiveMsSchema, secretSchema } from "./fields.ts";
 
 export const priorities = ["interactive", "normal", "batch"] as const;

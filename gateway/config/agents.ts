@@ -1,5 +1,5 @@
 // Schema of agents, memory and channels: read and checked here, in upstream's own form.
-import { z } from "zod";
+import * as z from "zod";
 import { bytesSchema, httpUrlSchema, secondsSchema, secretSchema } from "./fields.ts";
 
 const everySchema = z.string().regex(/^\d+(ms|s|m|h|d)?$/, 'expected a duration such as "30m"');

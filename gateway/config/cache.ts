@@ -1,5 +1,5 @@
 // Settings of what is kept of answers: the exact cache, and the answers to requests with an idempotency key.
-import { z } from "zod";
+import * as z from "zod";
 import { bytesSchema } from "./fields.ts";
 
 const storeSchema = z.enum(["memory", "redis"]);

@@ -1,5 +1,5 @@
 // Settings of several gateways that act as one.
-import { z } from "zod";
+import * as z from "zod";
 import { idSchema, positiveMsSchema, secretSchema } from "./fields.ts";
 
 export const clusterSchema = z.strictObject({

@@ -1,5 +1,5 @@
 // The small building blocks that several parts of the config schema share: secrets, ports, times, limits.
-import { z } from "zod";
+import * as z from "zod";
 
 /** Upstream's form of a reference: the value stays where it is, the config only says where. */
 export const secretRefSchema = z.strictObject({

@@ -1,6 +1,6 @@
 // Settings of who may use how much: named tokens with their limits and budgets, and limits of the whole gateway.
 import { isIP } from "node:net";
-import { z } from "zod";
+import * as z from "zod";
 import { prioritySchema } from "./admission.ts";
 import { idSchema, secondsSchema, secretSchema } from "./fields.ts";
 

@@ -1,5 +1,5 @@
 // Addresses inside of requests: images and files that a client names by URL, and somebody has to fetch.
-import { z } from "zod";
+import * as z from "zod";
 import { bytesSchema, positiveMsSchema } from "./fields.ts";
 
 export const remoteContentSchema = z.strictObject({

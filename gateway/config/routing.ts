@@ -1,5 +1,5 @@
 // Settings of routing: fallbacks, pools, hedging, circuit breakers.
-import { z } from "zod";
+import * as z from "zod";
 import { idSchema, positiveMsSchema } from "./fields.ts";
 
 const upstreamNameSchema = z.string().min(1);

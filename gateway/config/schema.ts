@@ -1,5 +1,5 @@
 // THE declaration of every setting: upstream's own keys, and ours under plugins.entries.openclaw-stack.config.
-import { z } from "zod";
+import * as z from "zod";
 import { providerKinds } from "../models/index.ts";
 import { agentsSchema, channelsSchema, memorySchema } from "./agents.ts";
 import { bytesSchema, idSchema, portSchema, positiveMsSchema, secretProviderSchema, secretSchema } from "./fields.ts";

@@ -1,5 +1,5 @@
 // Our own settings: the block plugins.entries.openclaw-stack.config, which upstream's validator lets pass.
-import { z } from "zod";
+import * as z from "zod";
 import { admissionSchema, quotasSchema } from "./admission.ts";
 import { cacheSchema, idempotencySchema } from "./cache.ts";
 import { clusterSchema } from "./cluster.ts";

@@ -1,5 +1,5 @@
 // Settings of OpenTelemetry spans.
-import { z } from "zod";
+import * as z from "zod";
 import { httpUrlSchema, secretSchema } from "./fields.ts";
 
 export const tracingSchema = z.strictObject({

@@ -1,5 +1,5 @@
 // How a provider is reached: upstream's own block models.providers.<id>.request.
-import { z } from "zod";
+import * as z from "zod";
 import { secretSchema } from "./fields.ts";
 
 const tlsSchema = z.strictObject({

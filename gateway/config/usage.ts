@@ -1,5 +1,5 @@
 // Settings of the record of usage: what every call of a model took and cost.
-import { z } from "zod";
+import * as z from "zod";
 
 export const usageSchema = z.strictObject({
   enabled: z.boolean().default(true).describe("keep a record of every call in the state folder, for /api/usage and budgets"),

@@ -1,5 +1,6 @@
 // Walks the zod schema: which keys exist where. For did-you-mean and for the settings reference.
-import { z } from "zod";
+import * as z from "zod";
+import { $ZodType } from "zod/v4/core";
 import { anyName, type Path } from "./faults.ts";
 
 export interface Setting {
@@ -51,7 +52,7 @@ function resolveAt(schemas: readonly z.core.$ZodType[], path: Path): z.core.$Zod
 function step(schema: z.core.$ZodType, key: string | number): z.core.$ZodType[] {
   if (schema instanceof z.ZodObject) {
     const next: unknown = schema.shape[key];
-    if (next instanceof z.core.$ZodType) return [next];
+    if (next instanceof $ZodType) return [next];
     return schema.def.catchall ? [schema.def.catchall] : [];
   }
   if (schema instanceof z.ZodRecord) return [schema.def.valueType];
@@ -69,7 +70,7 @@ export function settings(schema: z.core.$ZodType, path: readonly string[] = []):
   return alternatives(schema).flatMap((option) => {
     if (option instanceof z.ZodObject) {
       return Object.entries(option.shape).flatMap(([key, value]) => {
-        if (!(value instanceof z.core.$ZodType)) return [];
+        if (!(value instanceof $ZodType)) return [];
         const at = [...path, key];
         return [{ path: at, schema: inner(value), outer: value }, ...settings(value, at)];
       });

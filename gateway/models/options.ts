@@ -1,5 +1,5 @@
 // What the options of every provider kind have in common: the models that a provider serves.
-import { z } from "zod";
+import * as z from "zod";
 import { httpUrlSchema, secretSchema } from "../config/fields.ts";
 import { transportSchema } from "../config/transport.ts";
 

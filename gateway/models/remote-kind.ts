@@ -1,5 +1,5 @@
 // What the kinds of providers that are reached over HTTP have in common: options, address, key, models; a kind says how it speaks.
-import { z } from "zod";
+import * as z from "zod";
 import { nearest } from "../config/nearest.ts";
 import { remoteOptions } from "./options.ts";
 import {

@@ -1,5 +1,5 @@
 // The HTTP side that provider kinds share: address, headers, key, sending a call, asking for the list of models.
-import { z } from "zod";
+import * as z from "zod";
 import type { SecretInput } from "../config/fields.ts";
 import type { Transport } from "../config/transport.ts";
 import { GatewayError } from "../errors.ts";

@@ -1,7 +1,7 @@
 /** The files and messages that the supervisor, its command line and the gateway agree on. */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What is to be run and where it listens; written by the command line, read by a supervisor that starts alone (after a crash or a boot). */
 export const ProcessSpec = z.strictObject({

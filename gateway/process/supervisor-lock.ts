@@ -1,7 +1,7 @@
 /** One supervisor per stack: a lock file that names its holder by pid and start time, so that a reused pid is not mistaken for it. */
 import { execFileSync } from "node:child_process";
 import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 
 const Holder = z.object({ pid: z.int().positive(), startTime: z.string() });
 export type Holder = z.infer<typeof Holder>;

@@ -1,5 +1,5 @@
 // Answers to idempotency keys that all workers keep together: in the primary's memory, with the claims of those that are being answered.
-import { z } from "zod";
+import * as z from "zod";
 import type { AnswerStore } from "../models/cache/answers.ts";
 import { answerText, readAnswer } from "../models/cache/shared-answers.ts";
 import { defineCall, defineNote, type Hub, type Link } from "./worker-link.ts";

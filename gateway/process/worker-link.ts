@@ -1,5 +1,5 @@
 // What the primary and its workers say to each other: typed calls and notes over an IPC channel, each checked at arrival.
-import { z } from "zod";
+import * as z from "zod";
 import { messageOf } from "../errors.ts";
 
 /** A question with one answer. Declare it once, beside the part that uses it, with `defineCall`. */

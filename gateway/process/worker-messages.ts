@@ -1,5 +1,5 @@
 // What the primary and its workers tell each other about their own life: start, config, drain, who is there.
-import { z } from "zod";
+import * as z from "zod";
 import { defineCall, defineNote } from "./worker-link.ts";
 
 const pathSchema = z.array(z.union([z.string(), z.number()])).readonly();

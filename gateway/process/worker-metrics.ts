@@ -1,7 +1,7 @@
 // /metrics of a gateway with workers: any worker answers, with the figures of all; the primary collects and adds them up.
 import { randomUUID } from "node:crypto";
 import { setImmediate as pause } from "node:timers/promises";
-import { z } from "zod";
+import * as z from "zod";
 import {
   type Families,
   mergeFigures,

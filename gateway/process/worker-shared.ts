@@ -1,5 +1,5 @@
 // What workers share through the primary: limits and budgets, the record of usage, upstreams that are left alone.
-import { z } from "zod";
+import * as z from "zod";
 import type { Loaded } from "../config/load.ts";
 import type { ReadinessPart } from "../http/context.ts";
 import type { Log } from "../observability/log.ts";

@@ -3,7 +3,7 @@ import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { z } from "zod";
+import * as z from "zod";
 
 const holderSchema = z.object({ pid: z.int(), host: z.string(), since: z.string(), version: z.string() });
 export type Holder = z.output<typeof holderSchema>;

@@ -5,6 +5,7 @@ import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { pinnedNode } from "../node.ts";
 import { root } from "../places.ts";
+import type { Bundle } from "../release/index.ts";
 
 export interface GatewayProcessArgs {
   /** The stack's folder: run/, logs/ and data/ are made in it. */
@@ -13,8 +14,8 @@ export interface GatewayProcessArgs {
   port: number;
   configPath: string;
   dataDirectory: string;
-  /** Identity of the gateway's code. */
-  release: string;
+  /** What it runs: its code without packages, made from this clone. */
+  bundle: Bundle;
   /** Changes when a file that the gateway reads has changed. */
   revision: pulumi.Input<string>;
   drainTimeoutMs: number;
@@ -49,10 +50,10 @@ export class GatewayProcess extends pulumi.ComponentResource {
 function processSpec(args: GatewayProcessArgs) {
   return {
     node: pinnedNode(),
-    entry: join(root, "gateway/main.ts"),
+    entry: join(args.bundle.directory, "gateway/main.js"),
     host: args.host,
     port: args.port,
-    release: args.release,
+    release: args.bundle.id,
     environment: {
       OPENCLAW_CONFIG_PATH: args.configPath,
       OPENCLAW_STATE_DIR: args.dataDirectory,

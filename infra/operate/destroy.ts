@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { root } from "../places.ts";
+import { removeReleases } from "../release/index.ts";
 import { runEngine } from "./engine.ts";
 import { prepareStack } from "./prepare.ts";
 import { defaultStack, findWorkplace, type Workplace } from "./workplace.ts";
@@ -25,6 +26,8 @@ export async function destroy(args: string[]): Promise<number> {
   ) {
     return code;
   }
+  // Another stack of this clone that needs one makes it again.
+  removeReleases(workplace.clone);
   if (remove) {
     const removed = await runEngine(workplace, ["stack", "rm", "--yes", "--stack", workplace.stack]);
     if (removed !== 0) return removed;

@@ -6,7 +6,7 @@ import { Files } from "../components/files.ts";
 import { GatewayProcess } from "../components/gateway-process.ts";
 import { createGatewayToken } from "../components/gateway-token.ts";
 import { cloneDirectory, stackPlaces } from "../places.ts";
-import { gatewayRelease } from "../release/index.ts";
+import { bundleGateway } from "../release/index.ts";
 import { listenHost, reachableUrl } from "../render/address.ts";
 import { renderOpenclawConfig } from "../render/openclaw-config.ts";
 import type { Settings } from "../settings.ts";
@@ -33,7 +33,7 @@ export function deployLocal(settings: Settings): StackOutputs {
     port: settings.gateway.port,
     configPath: files.configPath,
     dataDirectory: places.data,
-    release: gatewayRelease(),
+    bundle: bundleGateway(),
     revision: files.revision,
     drainTimeoutMs: settings.drain.delayMs + settings.drain.timeoutMs + 5000,
     keepData: settings.keepData,

@@ -1,5 +1,5 @@
 // Whether a whole answer is the last word: not a failure inside a 200, and not one that is still being made.
-import { z } from "zod";
+import * as z from "zod";
 
 /** Lines of a stream begin with the field; what a model says is inside JSON, where line ends are escaped. */
 const failedEvent =

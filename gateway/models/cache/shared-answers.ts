@@ -1,5 +1,5 @@
 // Answers in Redis, for all gateways of a cluster: what cannot be asked at once is a miss, and nobody waits longer than the link's deadline.
-import { z } from "zod";
+import * as z from "zod";
 import type { RedisLink } from "../../store/store.ts";
 import type { Answer, AnswerStore } from "./answers.ts";
 

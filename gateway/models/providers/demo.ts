@@ -1,5 +1,5 @@
 // Answers in streaming without a network, and says that it is a demonstration; never chosen when another provider is configured.
-import { z } from "zod";
+import * as z from "zod";
 import type { CallSink, ModelCall, ModelEntry, Provider, ProviderKind } from "../provider.ts";
 import { callAs } from "../translate/call-as.ts";
 import { chatUpstream } from "../translate/forms.ts";

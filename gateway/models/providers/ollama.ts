@@ -1,5 +1,5 @@
 // Ollama by its own API: https://github.com/ollama/ollama/blob/main/docs/api.md
-import { z } from "zod";
+import * as z from "zod";
 import { remoteKind } from "../remote-kind.ts";
 import { clientForms } from "../translate/forms.ts";
 import type { UpstreamForm } from "../translate/neutral.ts";

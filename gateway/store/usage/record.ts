@@ -1,5 +1,5 @@
 // A record of usage as a line of text: for files that another process reads.
-import { z } from "zod";
+import * as z from "zod";
 import type { UsageRecord } from "../store.ts";
 
 const lineSchema = z.tuple([

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:f
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { nodeFlags } from "../../../gateway/process/supervisor-child.ts";
+import { bundleGateway } from "../../../infra/release/index.ts";
 import { freePort } from "../../support/gateway.ts";
 import { type Program, startOn, testedCpu, untilOpen, watched } from "./programs.ts";
 
@@ -56,13 +57,13 @@ export function benchConfig(upstreamPort: number, port: number): object {
 
 export const accessLog = (folder: string): string => join(folder, "gateway.log");
 
-/** Started as the supervisor starts it: the same flags, its log in a file. */
+/** Started as the supervisor starts it: the bundle, the same flags, its log in a file. */
 export async function startOurs(folder: string, upstreamPort: number): Promise<Contender> {
   const port = await freePort();
   mkdirSync(folder, { recursive: true });
   const config = join(folder, "openclaw.json");
   writeFileSync(config, JSON.stringify(benchConfig(upstreamPort, port)), { mode: 0o600 });
-  const entry = join(import.meta.dirname, "../../../gateway/main.ts");
+  const entry = join(bundleGateway().directory, "gateway/main.js");
   const extra = process.env.BENCH_NODE_FLAGS?.split(" ") ?? [];
   const child = startOn(testedCpu, [process.execPath, ...nodeFlags, ...extra, entry, "--config", config], {
     env: { PATH: process.env.PATH, OPENCLAW_STATE_DIR: folder },
