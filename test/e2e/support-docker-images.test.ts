@@ -1,10 +1,18 @@
 /** The images that tests of the docker target use: loaded under any tag in seconds, and each does what its name says. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
 import { provideImages } from "../support/docker-images.ts";
+import { makeNetwork } from "../support/network.ts";
 import { whyNoContainer } from "../support/nspawn.ts";
 import { type Outcome, runCommand } from "../support/outcome.ts";
+
+async function eventually(isSo: () => Promise<boolean>): Promise<void> {
+  for (const until = Date.now() + 30_000; !(await isSo()); await pause(50)) assert.ok(Date.now() < until, "not within 30 s");
+}
 
 const refusal = whyNoDocker() ?? whyNoContainer();
 if (refusal) assert.notEqual(process.env.CI, "true", `this test must run in CI: ${refusal}`);
@@ -12,7 +20,7 @@ if (refusal) assert.notEqual(process.env.CI, "true", `this test must run in CI: 
 describe("images for tests", { skip: refusal ?? false }, () => {
   let docker: TestDocker;
   before(async () => {
-    docker = await startDocker();
+    docker = await startDocker(["--live-restore"]);
     await provideImages(docker, {
       "debian:12-slim": "base",
       "nginx:1.28": "nginx",
@@ -65,5 +73,33 @@ describe("images for tests", { skip: refusal ?? false }, () => {
     });
     assert.equal(code, 0, text);
     assert.equal((await cli("run", "--rm", "own:1")).text, "openclaw\n");
+  });
+
+  test("containers and their connections outlive the daemon's restart", { timeout: 180_000 }, async () => {
+    const network = makeNetwork();
+    const host = network.addHost();
+    const name = "redis-restart";
+    try {
+      const published = ["-p", `${network.address4}:6379:6379`];
+      assert.equal(
+        (await cli("run", "-d", "--name", name, ...published, "redis:7.4", "redis-server", "--protected-mode", "no")).code,
+        0,
+      );
+      const started = (await cli("inspect", "-f", "{{.State.StartedAt}} {{.State.Pid}}", name)).text;
+      await eventually(async () => (await cli("exec", name, "redis-cli", "ping")).text.includes("PONG"));
+      // Asks on one connection until it has been told to stop; what it hears is the ledger.
+      const ask = `exec 3<>/dev/tcp/${network.address4}/6379 || exit 1
+        while [ ! -e ${docker.folder}/stop ]; do printf 'PING\\r\\n' >&3; read -t 5 -u 3 line || exit 2
+        touch ${docker.folder}/begun; sleep 0.05; done; echo "$line"`;
+      const client = runCommand([...host.prefix, "bash", "-c", ask]);
+      await eventually(async () => existsSync(`${docker.folder}/begun`));
+      await docker.restart();
+      await writeFile(`${docker.folder}/stop`, "");
+      assert.match((await client).text, /^\+PONG/);
+      assert.equal((await cli("inspect", "-f", "{{.State.StartedAt}} {{.State.Pid}}", name)).text, started);
+    } finally {
+      await cli("rm", "-f", name);
+      network.remove();
+    }
   });
 });

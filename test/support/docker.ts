@@ -1,5 +1,5 @@
 // A real Docker daemon for a test: its own folders, socket and network, apart from any daemon of the machine.
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,9 +14,16 @@ export interface TestDocker {
   readonly daemon: Daemon;
   /** The name of its network device. */
   readonly bridge: string;
+  /** Its own, removed with it. */
+  readonly folder: string;
   readonly log: () => string;
   /** An image with busybox and its usual names alone. */
   importBase(name: string): Promise<string>;
+  /**
+   * The daemon ends in order and starts again. Containers go on where it was started with "--live-restore"; what the daemon's
+   * own proxy carries (published ports over this machine's loopback and over IPv6) is cut all the same.
+   */
+  restart(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -47,64 +54,86 @@ export async function startDocker(more: readonly string[] = []): Promise<TestDoc
   execFileSync("ip", ["link", "set", bridge, "up"]);
   const socket = join(folder, "docker.sock");
   const logFile = join(folder, "log");
-  const log = openSync(logFile, "a");
-  const child = spawn(
-    "dockerd",
-    [
-      ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
-      ...["-H", `unix://${socket}`, "--bridge", bridge, "--default-address-pool", "base=10.216.0.0/13,size=16"],
-      ...more,
-    ],
-    { stdio: ["ignore", log, log], detached: true },
-  );
-  closeSync(log);
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const args = [
+    ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
+    ...["-H", `unix://${socket}`, "--bridge", bridge, "--default-address-pool", "base=10.216.0.0/13,size=16"],
+    ...more,
+  ];
+  let running = launch(args, logFile);
   const host = `unix://${socket}`;
   const daemon = connectDaemon({ host, sshOptions: [] });
 
   async function close(): Promise<void> {
     daemon.close();
-    await removeContainers(host).catch(() => {});
-    if (child.exitCode === null && child.pid !== undefined) {
-      child.kill("SIGTERM");
-      const late = setTimeout(() => process.kill(-(child.pid ?? 0), "SIGKILL"), 30_000);
-      await ended;
-      clearTimeout(late);
-    }
+    await removeAll(host).catch(() => {});
+    await end();
     for (const mount of mountsUnder(folder)) spawnSync("umount", ["-l", mount]);
     spawnSync("ip", ["link", "delete", bridge]);
     rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 
-  for (const until = Date.now() + 60_000; ; ) {
-    try {
-      if (existsSync(socket)) await daemon.version(noSignal);
-      else throw new Error("no socket yet");
-      break;
-    } catch (error) {
-      if (child.exitCode !== null || Date.now() > until) {
-        const said = readFileSync(logFile, "utf8").slice(-3000);
-        await close();
-        throw new Error(`dockerd did not start:\n${said}`, { cause: error });
+  async function end(): Promise<void> {
+    const { child, ended } = running;
+    if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+    const group = -child.pid;
+    child.kill("SIGTERM");
+    const late = setTimeout(() => process.kill(group, "SIGKILL"), 30_000);
+    await ended;
+    clearTimeout(late);
+  }
+
+  async function ready(): Promise<void> {
+    for (const until = Date.now() + 60_000; ; ) {
+      try {
+        // What an earlier daemon said of itself is remembered: it is asked for something else.
+        if (existsSync(socket)) await daemon.bytes({ method: "GET", path: "/info" }, noSignal);
+        else throw new Error("no socket yet");
+        return;
+      } catch (error) {
+        if (running.child.exitCode !== null || Date.now() > until) {
+          const said = readFileSync(logFile, "utf8").slice(-3000);
+          await close();
+          throw new Error(`dockerd did not start:\n${said}`, { cause: error });
+        }
+        await pause(50);
       }
-      await pause(50);
     }
   }
+
+  await ready();
   return {
     host,
     daemon,
     bridge,
+    folder,
     log: () => readFileSync(logFile, "utf8"),
     importBase: (name) => importBase(daemon, name),
+    async restart() {
+      await end();
+      running = launch(args, logFile);
+      await ready();
+    },
     close,
   };
 }
 
-async function removeContainers(host: string): Promise<void> {
+function launch(args: readonly string[], logFile: string): { child: ChildProcess; ended: Promise<void> } {
+  const log = openSync(logFile, "a");
+  const child = spawn("dockerd", args, { stdio: ["ignore", log, log], detached: true });
+  closeSync(log);
+  return { child, ended: new Promise<void>((resolve) => child.once("close", () => resolve())) };
+}
+
+/** Networks too: their devices would outlive the daemon. */
+async function removeAll(host: string): Promise<void> {
   const daemon = connectDaemon({ host, sshOptions: [] });
   const signal = AbortSignal.timeout(20_000);
   for (const { Id } of await daemon.list({ method: "GET", path: "/containers/json", query: { all: true } }, signal)) {
     await daemon.bytes({ method: "DELETE", path: `/containers/${String(Id)}`, query: { force: true, v: true } }, signal);
+  }
+  for (const { Id, Name } of await daemon.list({ method: "GET", path: "/networks" }, signal)) {
+    if (["bridge", "host", "none"].includes(String(Name))) continue;
+    await daemon.bytes({ method: "DELETE", path: `/networks/${String(Id)}` }, signal);
   }
   daemon.close();
 }
