@@ -73,7 +73,12 @@ export async function startProxy(name: ProxyName, site: Site, host: HaproxyHost 
   let output = "";
   write(kind.render(site, folder));
   const [program = "", ...args] = kind.run(folder);
-  check();
+  try {
+    check();
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
   const child = spawn(program, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder },
