@@ -11,6 +11,7 @@ import type { GatewayOptions } from "./gateway.ts";
 import { ListenProblem, problemAt } from "./listen.ts";
 import { trimAfterStart } from "./memory.ts";
 import { shareConfig } from "./primary-config.ts";
+import { tellServiceManager } from "./service-manager.ts";
 import { onStop } from "./signals.ts";
 import { type Listener, openListener } from "./supervisor-listener.ts";
 import { serveAnswers } from "./worker-answers.ts";
@@ -32,6 +33,7 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
     readyWorkers: () => workers.state().workers.flatMap(({ index, state }) => (state === "ready" ? [index] : [])),
   });
   const link = await supervisorLink(options, config.reload);
+  const manager = tellServiceManager(options.env, log);
   const socket = await openSocket(loaded, link?.listenDescriptor);
   if (socket instanceof ListenProblem) {
     process.stderr.write(`${socket.message}\n`);
@@ -108,10 +110,12 @@ export async function runPrimary(count: number, loaded: Loaded, options: Gateway
       duration_ms: Math.round(performance.now()),
     });
     link?.ready();
+    manager.ready();
     trimAfterStart(() => true);
   }
 
   const signal = await stopped;
+  manager.stopping();
   const { delayMs, timeoutMs } = config.current().stack.drain;
   const handOver = link?.replaced() ?? false;
   log.info("drain_started", `${signal}: the gateway and its ${count} workers stop`);
@@ -138,7 +142,8 @@ async function openSocket(loaded: Loaded, inherited: number | undefined): Promis
 }
 
 async function supervisorLink(options: GatewayOptions, reload: () => Promise<ReloadReport>) {
-  if (!options.env.OPENCLAW_SUPERVISOR_DIRECTORY) return undefined;
+  const { env } = options;
+  if (!env.OPENCLAW_SUPERVISOR_DIRECTORY && env.LISTEN_FDS !== "1") return undefined;
   const { linkToSupervisor } = await import("./supervisor-link.ts");
   return linkToSupervisor({
     async reload() {

@@ -9,6 +9,7 @@ import { drainServer, trackConnections } from "./drain.ts";
 import type { GatewayOptions } from "./gateway.ts";
 import { ListenProblem, listen, listenWhenFree } from "./listen.ts";
 import { trimAfterStart } from "./memory.ts";
+import { tellServiceManager } from "./service-manager.ts";
 import { onStop } from "./signals.ts";
 import { watchFiles } from "./watch-files.ts";
 
@@ -42,6 +43,8 @@ export async function runSingle(loaded: Loaded, options: GatewayOptions, log: Lo
   load = watcher.load;
   announce(app, loaded, options, log);
   link?.ready();
+  const manager = tellServiceManager(options.env, log);
+  manager.ready();
   trimAfterStart(() => app.lifecycle.active === 0);
   app.context
     .runtime()
@@ -53,6 +56,7 @@ export async function runSingle(loaded: Loaded, options: GatewayOptions, log: Lo
     link?.draining();
     app.lifecycle.draining();
   });
+  manager.stopping();
   app.context.metrics.draining.set(1);
   log.info("drain_started", `${signal}: the gateway stops; ${app.lifecycle.active} requests are under way`);
   await drainApp(app, connections, link?.replaced() ?? false, log);
@@ -100,7 +104,8 @@ function announce(app: App, loaded: Loaded, options: GatewayOptions, log: Log): 
 }
 
 async function supervisorLink(app: App, options: GatewayOptions, load: () => Promise<Loaded>) {
-  if (!options.env.OPENCLAW_SUPERVISOR_DIRECTORY) return undefined;
+  const { env } = options;
+  if (!env.OPENCLAW_SUPERVISOR_DIRECTORY && env.LISTEN_FDS !== "1") return undefined;
   const { linkToSupervisor } = await import("./supervisor-link.ts");
   return linkToSupervisor({
     async reload() {

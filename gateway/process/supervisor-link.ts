@@ -1,6 +1,7 @@
 /**
  * The gateway's side of the bond with its supervisor: the inherited listening socket, "I am ready", reloads on request,
  * and a new supervisor when the old one was killed. Does nothing in a gateway that was started by hand.
+ * A service manager may hand over a socket too: it has nothing else to say here.
  */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -25,7 +26,7 @@ export interface SupervisorLink {
   ready(): void;
   /** To be called when the gateway begins to drain: from then on no new supervisor is started. */
   draining(): void;
-  /** Whether the supervisor has put another gateway in this one's place, which accepts on the same socket. */
+  /** Whether another gateway is in this one's place, or will be, which accepts on the same socket. */
   replaced(): boolean;
 }
 
@@ -33,6 +34,8 @@ export function linkToSupervisor(options: { reload(): Promise<ReloadReport> }): 
   const directory = process.env.OPENCLAW_SUPERVISOR_DIRECTORY;
   const inherited = process.env.LISTEN_FDS === "1" ? listenDescriptor : undefined;
   delete process.env.LISTEN_FDS;
+  /** The socket is the service manager's: it keeps it, and the gateway that comes next accepts on it. */
+  const isServiceManagers = inherited !== undefined && process.send === undefined;
   let draining = false;
   let replaced = false;
   let tell = (message: GatewayMessage): void => {
@@ -91,6 +94,6 @@ export function linkToSupervisor(options: { reload(): Promise<ReloadReport> }): 
     draining: () => {
       draining = true;
     },
-    replaced: () => replaced,
+    replaced: () => replaced || isServiceManagers,
   };
 }
