@@ -423,6 +423,21 @@ test("while the server closes, what is under way is finished, and no connection 
   await until(() => server.front?.open === 0, "none is open");
 });
 
+test("an answer that is to be the last one says so, and its connection ends", async () => {
+  const kept = keeper();
+  await withServer({ take: kept.take }, async (server) => {
+    const one = await client(server);
+    one.socket.write(post("a") + post("b"));
+    await until(() => kept.requests.length === 1, "the request");
+    const { answer } = first(kept.requests);
+    answer.closeAfter();
+    answer.send(200, AnswerHeaders.of(json), Buffer.from("last"));
+    await until(() => one.closed, "it is closed");
+    assert.match(one.text, /\r\nConnection: close\r\n\r\nlast$/);
+    assert.equal(kept.requests.length, 1);
+  });
+});
+
 test("while it is not ready, requests go to Node, also on connections that it has", async () => {
   let ready = true;
   await withServer({ ready: () => ready }, async (server) => {
