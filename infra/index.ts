@@ -6,4 +6,5 @@ const settings = readSettings(Object.keys(targets));
 const deploy = findTarget(settings.target);
 if (!deploy) throw new Error(`no target ${settings.target}`);
 
-export const { url, token, configPath, logs, userData } = await deploy(settings);
+// What a target does not offer must be no output: named exports would be there, undefined.
+export default await deploy(settings);

@@ -437,7 +437,7 @@ take_certbot() {
 # take-folder PATH: with all that is in it.
 take_folder() {
   lock
-  case $1 in /etc/openclaw/* | /var/log/openclaw | /opt/openclaw) rm -rf "$1" ;; *) fail "$1 is not ours" ;; esac
+  case $1 in /etc/ssl/openclaw) rm -rf "$1" ;; *) fail "$1 is not ours" ;; esac
   remove_empty_folders
 }
 
@@ -458,6 +458,7 @@ agent_state() {
 
 # Nothing is left of the agent itself, unless data or their owner stay.
 take_agent() {
+  rm -rf /var/log/openclaw
   lock
   remove_empty_folders
   if [ -s "$home/users" ] || [ -s "$home/packages" ]; then

@@ -5,9 +5,9 @@ import type { TlsFiles } from "../../render/proxy/site.ts";
 import type { ProxySettings } from "../../settings-proxy.ts";
 import type { ServerFacts } from "./facts.ts";
 import { agentCommand, type Host } from "./host.ts";
+import { tlsFolder } from "./machine.ts";
 import { createFile } from "./server-files.ts";
 
-export const tlsFolder = "/etc/openclaw/tls";
 /** Where certbot puts the answers of http-01. */
 export const acmeWebroot = "/var/lib/openclaw-acme";
 

@@ -4,6 +4,8 @@ import type { CheckedSettings } from "../../settings.ts";
 import type { VmSettings } from "../../settings-vm.ts";
 import type { ServerFacts } from "./facts.ts";
 
+/** Not below /etc/openclaw, which only the gateway may enter. */
+export const tlsFolder = "/etc/ssl/openclaw";
 export const systemUser = "openclaw";
 export const accessLog = "/var/log/openclaw/access.log";
 export const redisPasswordFile = "redis-password";
@@ -56,14 +58,13 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
     },
     proxy: {
       kind: proxy.server,
-      watched:
-        proxy.server === "nginx" ? ["/etc/nginx/conf.d", "/etc/openclaw/tls"] : ["/etc/caddy/Caddyfile", "/etc/openclaw/tls"],
+      watched: proxy.server === "nginx" ? ["/etc/nginx/conf.d", tlsFolder] : ["/etc/caddy/Caddyfile", tlsFolder],
       check:
         proxy.server === "nginx"
           ? "/usr/sbin/nginx -t -q"
           : "/usr/bin/caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile",
       certbot,
-      accessLog: proxy.accessLog ? accessLog : undefined,
+      accessLog: proxy.accessLog && proxy.server === "nginx" ? accessLog : undefined,
       httpPort: proxy.ports.http,
       httpsPort: withTls ? proxy.ports.https : undefined,
     },

@@ -1,7 +1,7 @@
 /** Pure: the proxy's files on a server, with what checks them and puts them in force. */
 import { renderCaddy } from "../../render/proxy/caddy.ts";
 import { renderNginx } from "../../render/proxy/nginx.ts";
-import { siteOf } from "../../render/proxy/site.ts";
+import { type Site, siteOf } from "../../render/proxy/site.ts";
 import type { Machine } from "../../render/system/machine.ts";
 import type { ProxySettings } from "../../settings-proxy.ts";
 import { acmeWebroot, tlsFilesOf } from "./certificate.ts";
@@ -17,21 +17,9 @@ export function proxyFiles(proxy: ProxySettings, machine: Machine, facts: Server
     acmeWebroot,
     ipv6: machine.ipv6,
   });
-  const accessLogPath = machine.proxy.accessLog;
   const root = { mode: "0644", owner: "root:root" };
-  if (proxy.server === "caddy") {
-    const check = "caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile";
-    return Object.entries(renderCaddy(site, { accessLogPath })).map(([path, content]) => ({
-      ...root,
-      path,
-      content,
-      check,
-      reload: [
-        "systemctl enable caddy",
-        "if systemctl is-active -q caddy; then systemctl reload caddy; else systemctl restart caddy; fi",
-      ],
-    }));
-  }
+  if (proxy.server === "caddy") return caddyFiles(site, root);
+  const accessLogPath = machine.proxy.accessLog;
   const errorLogPath = "/var/log/nginx/openclaw-error.log";
   const files = renderNginx(site, {
     layout: "site",
@@ -51,4 +39,33 @@ export function proxyFiles(proxy: ProxySettings, machine: Machine, facts: Server
     ],
     removed: "if systemctl is-active -q nginx && nginx -t -q; then systemctl reload nginx; fi",
   }));
+}
+
+function caddyFiles(site: Site, root: { mode: string; owner: string }): ServerFile[] {
+  // Its log goes to the journal, which is bounded.
+  const files = Object.entries(renderCaddy(site)).map(([path, content]) => ({
+    ...root,
+    path,
+    content,
+    check: "caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile",
+    reload: ["systemctl enable caddy", "systemctl is-active -q caddy && systemctl reload caddy || systemctl restart caddy"],
+    removed: "systemctl try-restart caddy",
+  }));
+  const folder = [
+    "[Service]",
+    "# Where it takes orders: a socket in a folder of its own.",
+    "RuntimeDirectory=caddy",
+    "RuntimeDirectoryMode=0700",
+    "",
+  ];
+  return [
+    {
+      ...root,
+      path: "/etc/systemd/system/caddy.service.d/openclaw.conf",
+      content: folder.join("\n"),
+      reload: ["systemctl daemon-reload"],
+      removed: "systemctl daemon-reload",
+    },
+    ...files,
+  ];
 }
