@@ -458,8 +458,10 @@ agent_state() {
 
 # Nothing is left of the agent itself, unless data or their owner stay.
 take_agent() {
-  rm -rf /var/log/openclaw
   lock
+  rm -rf /var/log/openclaw
+  systemctl daemon-reload 9>&- || true
+  systemctl reset-failed 'openclaw-*' caddy.service nginx.service fail2ban.service 2>/dev/null 9>&- || true
   remove_empty_folders
   if [ -s "$home/users" ] || [ -s "$home/packages" ]; then
     find "$home" -mindepth 1 ! -name users ! -name packages -delete

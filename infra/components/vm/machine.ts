@@ -54,7 +54,6 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
       drain: { delayMs: drain.delayMs, timeoutMs: drain.timeoutMs },
       memoryLimitBytes: vm.memoryMb === undefined ? undefined : vm.memoryMb * mebibyte,
       environment: {},
-      notifies: false,
     },
     proxy: {
       kind: proxy.server,

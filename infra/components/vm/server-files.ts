@@ -32,13 +32,16 @@ export class ServerFiles extends pulumi.ComponentResource {
 
   constructor(name: string, { host, facts, files }: ServerFilesArgs, options: pulumi.ComponentResourceOptions) {
     super("openclaw:vm:Files", name, {}, options);
+    // What stops a service when it goes comes last, so that it goes first, while the rest is still there.
+    const plain = files.filter(({ check, remove = [] }) => !check && remove.length === 0);
+    const made: pulumi.Resource[] = plain.map((file) => createFile(file, host, facts, { parent: this }));
     // Those with a check of the whole come one after the other: together they may be wrong for a moment.
-    let before: pulumi.Resource[] = [];
-    const made = files.map((file) => {
-      const resource = createFile(file, host, facts, { parent: this, dependsOn: file.check ? before : [] });
+    let before = made.slice();
+    for (const file of files.filter((file) => !plain.includes(file))) {
+      const resource = createFile(file, host, facts, { parent: this, dependsOn: before });
       if (file.check) before = [resource];
-      return resource;
-    });
+      made.push(resource);
+    }
     const lines = files.map(({ path, content, reload = [] }) =>
       pulumi
         .output(content)
