@@ -6,7 +6,8 @@ import { Base } from "../components/vm/base.ts";
 import { Certificate, createAcmeCertificate } from "../components/vm/certificate.ts";
 import { driftOf, type ServerFacts } from "../components/vm/facts.ts";
 import { hostOf } from "../components/vm/host.ts";
-import { machineOf, ofProxy, systemUser, unsupported } from "../components/vm/machine.ts";
+import { redisPasswordKey, withLocalRedis } from "../components/vm/local-redis.ts";
+import { machineOf, ofProxy, redisPasswordFile, redisPort, systemUser, unsupported } from "../components/vm/machine.ts";
 import { proxyFiles } from "../components/vm/proxy-files.ts";
 import { ServerRelease } from "../components/vm/release.ts";
 import { inspectServer, routeTo } from "../components/vm/server.ts";
@@ -32,7 +33,9 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   const vm = settings.vm ?? vmSettings.parse({});
   const keepData = settings.written.keepData !== false;
   const token = settings.gatewayToken ?? createGatewayToken("gateway-token");
-  const { config, secretFiles } = renderOpenclawConfig(behindProxy(settings), credentials);
+  const redisPassword = vm.redis ? createGatewayToken("redis-password") : undefined;
+  const served = behindProxy(vm.redis ? withLocalRedis(settings, redisPort) : settings);
+  const { config, secretFiles } = renderOpenclawConfig(served, credentials);
   if (vm.host === undefined) {
     pulumi.log.info("vm.host is not set yet: this renders user data for the server's first boot, and connects to nothing");
     const userData = userDataOf(settings, vm, Object.keys(secretFiles));
@@ -54,8 +57,11 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   });
   const secretInputs: { [name: string]: pulumi.Input<string> } = {};
   for (const [file, key] of Object.entries(secretFiles)) {
-    secretInputs[file] = key === "gatewayToken" ? token : pulumi.secret(settings.secrets[key] ?? "");
+    if (key === "gatewayToken") secretInputs[file] = token;
+    else if (key === redisPasswordKey && redisPassword) secretInputs[file] = redisPassword;
+    else secretInputs[file] = pulumi.secret(settings.secrets[key] ?? "");
   }
+  if (redisPassword) secretInputs[redisPasswordFile] = redisPassword;
   const secrets = createSecrets(host, facts, secretInputs, { dependsOn: [base.user] });
   const configText = `${JSON.stringify(config, null, 2)}\n`;
   const configFile = { path: `${paths.etc}/openclaw.json`, mode: "0640", owner: `root:${systemUser}`, content: configText };
@@ -104,7 +110,11 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
 async function lookAt(vm: VmSettings, settings: Settings): Promise<{ route: Route; facts: ServerFacts }> {
   try {
     const route = routeTo(vm, settings.secrets);
+    const began = performance.now();
     const facts = await inspectServer(route, []);
+    pulumi.log.info(
+      `${route.host} was looked at in one round trip (${Math.round(performance.now() - began)} ms); each change is one more`,
+    );
     const why = unsupported(facts);
     if (why) throw new pulumi.RunError(why);
     for (const { what, how } of driftOf(facts)) pulumi.log.warn(`${route.host}: ${what} ${how}; up puts it right`);

@@ -8,6 +8,8 @@ import type { ServerFacts } from "./facts.ts";
 export const tlsFolder = "/etc/ssl/openclaw";
 export const systemUser = "openclaw";
 export const accessLog = "/var/log/openclaw/access.log";
+/** Beside any other Redis. */
+export const redisPort = 6390;
 export const redisPasswordFile = "redis-password";
 
 /** The systems that are known to work, with their nginx. */
@@ -83,7 +85,7 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
     swapBytes: vm.swapMb * mebibyte,
     redis: vm.redis
       ? {
-          port: 6379,
+          port: redisPort,
           maxMemoryBytes: Math.min(256, Math.floor(facts.memoryTotalMb / 8)) * mebibyte,
           passwordFile: redisPasswordFile,
         }
