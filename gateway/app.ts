@@ -14,6 +14,7 @@ import { type Authenticator, createAuthenticator } from "./http/auth.ts";
 import { createClientAddress } from "./http/client-address.ts";
 import type { GatewayContext, ReadinessPart, ReloadState, Runtime } from "./http/context.ts";
 import { createEntrance } from "./http/entrance.ts";
+import { RoutesFigures } from "./http/route-figures.ts";
 import { createServer } from "./http/server.ts";
 import { createAdmission } from "./models/admission/admission.ts";
 import { createProviders, type ProviderSet } from "./models/build.ts";
@@ -130,6 +131,7 @@ export async function createApp(loaded: Loaded, deps: Deps): Promise<App> {
     startedAt: now(),
     log,
     metrics,
+    routes: new RoutesFigures(metrics),
     figures: deps.allFigures?.(metrics.registry) ?? (async () => metrics.registry),
     tracing,
     lifecycle,

@@ -27,8 +27,7 @@ export function writeLimitHeaders(
     now = now === "" ? `"tokens";${ofTokens}` : `${now}, "tokens";${ofTokens}`;
   }
   if (now === "") return;
-  headers.add("ratelimit-policy", policy.header);
-  headers.add("ratelimit", now);
+  headers.lines += `ratelimit-policy: ${policy.header}\r\nratelimit: ${now}\r\n`;
 }
 
 interface Names {
@@ -41,9 +40,8 @@ interface Names {
 function write(headers: AnswerHeaders, names: Names, limit: number, taken: Taken, anthropic: boolean, nowMs: number): string {
   const { resetMs } = taken;
   const left = String(Math.max(0, Math.floor(taken.remaining)));
-  headers.add(names.limit, String(limit));
-  headers.add(names.remaining, left);
-  headers.add(names.reset, anthropic ? new Date(nowMs + resetMs).toISOString() : duration(resetMs));
+  const reset = anthropic ? new Date(nowMs + resetMs).toISOString() : duration(resetMs);
+  headers.lines += `${names.limit}: ${limit}\r\n${names.remaining}: ${left}\r\n${names.reset}: ${reset}\r\n`;
   return `r=${left};t=${Math.ceil(resetMs / 1000)}`;
 }
 

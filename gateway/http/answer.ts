@@ -33,7 +33,7 @@ export interface ClientAnswer {
   breakOff(): void;
   /** Breaks the connection at once. */
   destroy(): void;
-  /** The connection ends after this answer, and the head says so where it is not written yet. */
+  /** The connection ends after this answer, and its head says so; nothing where the head is out. */
   closeAfter(): void;
   /** Undefined once the answer has nothing to do with it any more. */
   readonly socket: Socket | undefined;

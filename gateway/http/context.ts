@@ -11,6 +11,7 @@ import type { UsageReader } from "../store/store.ts";
 import type { Authenticator } from "./auth.ts";
 import type { ClientAddress } from "./client-address.ts";
 import type { Entrance } from "./entrance.ts";
+import type { RoutesFigures } from "./route-figures.ts";
 
 /** All that a config decides. A reload puts a new one in place; requests under way keep theirs. */
 export interface Runtime extends Pick<Loaded, "config" | "stack" | "secrets" | "hash" | "path">, ModelsRuntime {
@@ -44,6 +45,7 @@ export interface GatewayContext {
   readonly startedAt: Date;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly routes: RoutesFigures;
   /** For a scrape: the figures of all processes of this gateway. */
   figures(): Promise<{ render(): Iterable<string> }>;
   /** Where spans go; undefined while tracing is off. */

@@ -45,10 +45,10 @@ export function serveDirectly(context: GatewayContext): (plain: PlainCall, call:
     const { url, headers, remoteAddress, answer } = plain;
     const visit = new Visit(context, "POST", url, headers, remoteAddress, answer, leave);
     const answerHeaders = new AnswerHeaders();
-    answerHeaders.add("x-request-id", visit.id);
-    answerHeaders.add("x-content-type-options", "nosniff");
+    // An id has letters, digits and a few marks only.
+    answerHeaders.lines = `x-content-type-options: nosniff\r\nx-request-id: ${visit.id}\r\n`;
     const hsts = context.runtime().config.gateway.http.securityHeaders?.strictTransportSecurity;
-    if (hsts) answerHeaders.add("strict-transport-security", hsts);
+    if (hsts) answerHeaders.set("strict-transport-security", hsts);
 
     const begin = (body: Buffer): void => {
       try {
@@ -87,6 +87,7 @@ export function readDirectly(server: Server, context: GatewayContext, calls: Mod
       const call = calls.get(request.url);
       if (call) serve(request, call);
     },
+    onFlood: () => context.metrics.connectionsFailed.add(1, "pipelining"),
     maxBodyBytes,
     headersTimeoutMs,
     requestTimeoutMs,

@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyInstance } from "fastify";
 import { GatewayError, toGatewayError } from "../errors.ts";
 import { resolveModel } from "../governance/models.ts";
-import { AnswerHeaders } from "../models/answer-headers.ts";
+import { AnswerHeaders, headerLine } from "../models/answer-headers.ts";
 import { type ModelRequest, readModelRequest } from "../models/body.ts";
 import type { CallRecord } from "../models/call.ts";
 import type { ClientApi } from "../models/provider.ts";
@@ -126,7 +126,7 @@ class VisitWork implements ModelWork, Recorder {
     const headers = this.answerHeaders;
     const visit = this.#visit;
     // Nobody was asked: a failure is nobody's, and a kept answer is of the one that gave it.
-    if (tries > 0 || !error) nameRoute(headers, answering, tries);
+    if (tries > 0 || !error) headers.answering = linesOf(answering, tries);
     visit.provider = answering.provider.id;
     visit.model = answering.model;
     visit.tries = tries;
@@ -154,25 +154,15 @@ function chooseRoute(runtime: Runtime, callerId: string, model: string | undefin
   );
 }
 
-/** Texts for headers, made once a route; routes of free names come and go. */
-const routeNames = new WeakMap<Route, { readonly model: string; readonly note: string | undefined }>();
-
-function namesOf(route: Route): { readonly model: string; readonly note: string | undefined } {
-  const known = routeNames.get(route);
-  if (known) return known;
-  const made = {
-    model: encodeURI(`${route.provider.id}/${route.model}`),
-    note: route.note && encodeURI(route.note),
-  };
-  routeNames.set(route, made);
-  return made;
-}
+/** Lines of answers that came with the first try, made once a route; routes of free names come and go. */
+const firstTries = new WeakMap<Route, string>();
 
 /** Which upstream answers is known with its first bytes. */
-function nameRoute(headers: AnswerHeaders, route: Route, tries: number): void {
-  const { model, note } = namesOf(route);
-  headers.set("x-openclaw-provider", route.provider.id);
-  headers.set("x-openclaw-model", model);
-  headers.set("x-openclaw-tries", tries === 1 ? "1" : String(tries));
-  if (note) headers.set("x-openclaw-note", note);
+function linesOf(route: Route, tries: number): string {
+  const known = tries === 1 ? firstTries.get(route) : undefined;
+  if (known !== undefined) return known;
+  const { provider, model, note } = route;
+  const made = `${headerLine("x-openclaw-provider", provider.id)}${headerLine("x-openclaw-model", encodeURI(`${provider.id}/${model}`))}${headerLine("x-openclaw-tries", String(tries))}${note ? headerLine("x-openclaw-note", encodeURI(note)) : ""}`;
+  if (tries === 1) firstTries.set(route, made);
+  return made;
 }

@@ -4,7 +4,6 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { stackOf } from "../config/rules.ts";
 import type { GatewayError } from "../errors.ts";
-import type { BoundCounter, BoundHistogram } from "../observability/registry.ts";
 import { readTrace, type TraceContext } from "../observability/trace-context.ts";
 import type { UnderWay } from "../process/lifecycle.ts";
 import type { ClientAnswer } from "./answer.ts";
@@ -88,7 +87,7 @@ export class Visit implements UnderWay {
     const cut = !answer.finished;
     const status = cut && (!answer.begun || this.errorCode === undefined) ? 499 : answer.status;
     const errorType = cut && status === 499 ? "client_gone" : this.errorCode;
-    const figures = figuresOf(context, route);
+    const figures = context.routes.of(route);
     figures.answered(status).add(1);
     figures.duration.observe(durationMs / 1000);
     const tokenId = this.caller?.id;
@@ -125,43 +124,6 @@ export class Visit implements UnderWay {
 }
 
 const quiet = new Set(["/healthz", "/readyz", "/metrics", "/startupz"]);
-
-class RouteFigures {
-  readonly duration: BoundHistogram;
-  readonly #answered = new Map<number, BoundCounter>();
-  readonly #context: GatewayContext;
-  readonly #route: string;
-
-  constructor(context: GatewayContext, route: string) {
-    this.#context = context;
-    this.#route = route;
-    this.duration = context.metrics.httpDuration.at(route);
-  }
-
-  answered(status: number): BoundCounter {
-    const known = this.#answered.get(status);
-    if (known) return known;
-    const made = this.#context.metrics.httpRequests.at(this.#route, String(status));
-    this.#answered.set(status, made);
-    return made;
-  }
-}
-
-/** Routes are those of the program, so there are not many. */
-const known = new WeakMap<GatewayContext, Map<string, RouteFigures>>();
-
-function figuresOf(context: GatewayContext, route: string): RouteFigures {
-  let routes = known.get(context);
-  if (!routes) {
-    routes = new Map();
-    known.set(context, routes);
-  }
-  const found = routes.get(route);
-  if (found) return found;
-  const made = new RouteFigures(context, route);
-  routes.set(route, made);
-  return made;
-}
 
 const givenId = /^[\w.:-]{1,64}$/;
 

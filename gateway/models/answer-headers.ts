@@ -1,9 +1,16 @@
 // The headers of one answer, as the layers that a call goes through add to them.
 
-/** Names in lower case, each once; kept in their order. Lists and not an object: such objects are slow to grow and to read. */
+/**
+ * Names in lower case, each once. Lists and not an object: such objects are slow to grow and to read. What is always the same, or
+ * made of numbers, is added as lines.
+ */
 export class AnswerHeaders {
   readonly names: string[] = [];
   readonly values: string[] = [];
+  /** As they are sent, each with its end; their values were looked at, or cannot hold what a header must not. */
+  lines = "";
+  /** The same, of the upstream that answers: the last one counts. */
+  answering = "";
 
   /** The last value counts. */
   set(name: string, value: string): void {
@@ -15,28 +22,40 @@ export class AnswerHeaders {
     } else values[at] = value;
   }
 
-  /** For a name that is not among them yet. */
-  add(name: string, value: string): void {
-    this.names.push(name);
-    this.values.push(value);
-  }
-
+  /** Of those that were set. */
   get(name: string): string | undefined {
     const at = this.names.indexOf(name);
     return at === -1 ? undefined : this.values[at];
   }
 
+  /** Adds what another one has. */
   assign(others: AnswerHeaders): void {
     for (let at = 0; at < others.names.length; at += 1) this.set(others.names[at] ?? "", others.values[at] ?? "");
+    this.lines += others.lines;
+    if (others.answering !== "") this.answering = others.answering;
   }
 
   static of(entries: Readonly<Record<string, string>>): AnswerHeaders {
     const made = new AnswerHeaders();
-    for (const [name, value] of Object.entries(entries)) made.add(name, value);
+    for (const [name, value] of Object.entries(entries)) made.set(name, value);
     return made;
   }
 
   toObject(): Record<string, string> {
-    return Object.fromEntries(this.names.map((name, at) => [name, this.values[at] ?? ""]));
+    const all: Record<string, string> = {};
+    for (const line of `${this.lines}${this.answering}`.split("\r\n")) {
+      const colon = line.indexOf(": ");
+      if (colon > 0) all[line.slice(0, colon)] = line.slice(colon + 2);
+    }
+    for (const [at, name] of this.names.entries()) all[name] = this.values[at] ?? "";
+    return all;
   }
+}
+
+const forbidden = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** A line of its own, for a value that was not made here. Throws where it holds what could end a header early. */
+export function headerLine(name: string, value: string): string {
+  if (forbidden.test(value)) throw new TypeError(`the header ${name} has a character that no header can have`);
+  return `${name}: ${value}\r\n`;
 }

@@ -132,7 +132,8 @@ export class Exchange implements AnswerHandler, CallHandle, Timed {
     }
     if (this.#tail) {
       this.#tail.push(chunk);
-      this.#await(nextToken, this.#timeouts.betweenTokensMs);
+      // More of the same read may come while the reader is waited for.
+      if (!current.paused) this.#await(nextToken, this.#timeouts.betweenTokensMs);
     }
     if (this.#isJson) this.#lastByte = lastVisible(chunk) ?? this.#lastByte;
     if (this.#sink.data(chunk)) return;

@@ -35,7 +35,7 @@ const wholeBytes = 256 * 1024;
 const readBytes = 256 * 1024;
 /** Every answer teaches at first, then one of so many. */
 const firstAnswers = 32;
-const oneOf = 8;
+const oneOf = 64;
 /** Larger ones teach at first only: reading them costs more than all else that a call does. */
 const taughtBytes = 8 * 1024;
 const forgetting = 0.99;

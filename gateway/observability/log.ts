@@ -95,7 +95,7 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
     clearTimeout(flushing);
     flushing = undefined;
     if (waiting === "") return;
-    const text = state.redact ? state.redact(waiting) : waiting;
+    const text = waiting;
     waiting = "";
     write(text);
   }
@@ -114,10 +114,12 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
     const put = (level: Level, event: string, message: string, fields: LogFields = {}): void => {
       if (levels.indexOf(level) < state.threshold) return;
       const time = stamp(now());
-      if (state.format === "json") {
-        // The fields are not copied into an object of the whole line: this is one of the things that each request does.
-        waiting += `{"timestamp":"${time}","level":"${level}"${named}${quoted(event)},"message":${quoted(message)}${jsonOf(fields)}}\n`;
-      } else waiting += `${time} ${level.toUpperCase().padEnd(5)} ${component} ${event}: ${message}${textOf(fields)}\n`;
+      // The fields are not copied into an object of the whole line.
+      const line =
+        state.format === "json"
+          ? `{"timestamp":"${time}","level":"${level}"${named}${quoted(event)},"message":${quoted(message)}${jsonOf(fields)}}\n`
+          : `${time} ${level.toUpperCase().padEnd(5)} ${component} ${event}: ${message}${textOf(fields)}\n`;
+      waiting += state.redact ? state.redact(line) : line;
       gather(!state.gathered || levels.indexOf(level) > levels.indexOf("info"));
     };
     const access = (level: "info" | "debug", fields: AccessFields): void => {
@@ -126,7 +128,7 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
         put(level, "request", `${fields.method} ${fields.route} ${fields.status}`, fields);
         return;
       }
-      waiting += `{"timestamp":"${stamp(now())}${requestStarts[level]}${accessOf(fields)}`;
+      waiting += `{"timestamp":"${stamp(now())}${requestStarts[level]}${accessOf(fields, state.redact)}`;
       gather(!state.gathered);
     };
     return {
@@ -144,6 +146,7 @@ export function createLog(write: (line: string) => void, settings: LogSettings =
         if (next.level) state.threshold = levels.indexOf(next.level);
         if (next.format) state.format = next.format;
         if (next.redact) state.redact = next.redact;
+        for (const made of [asked, callers, served]) made.length = 0;
       },
       flush,
     };
@@ -197,31 +200,40 @@ const pair = (name: string, value: string | undefined): string => (value === und
 const plainPair = (name: string, value: number | boolean | undefined): string =>
   value === undefined ? "" : `,"${name}":${value}`;
 
-function askedOf({ method, route, status }: AccessFields): Asked {
+type Redact = ((text: string) => string) | undefined;
+const clean = (text: string, redact: Redact): string => (redact ? redact(text) : text);
+
+function askedOf({ method, route, status }: AccessFields, redact: Redact): Asked {
   for (const one of asked) if (one.status === status && one.route === route && one.method === method) return one;
-  const text = `${quoted(`${method} ${route} ${status}`)},"request_id":`;
-  const after = `${pair("method", method)}${pair("route", route)},"status":${status},"duration_ms":`;
+  const text = clean(`${quoted(`${method} ${route} ${status}`)},"request_id":`, redact);
+  const after = clean(`${pair("method", method)}${pair("route", route)},"status":${status},"duration_ms":`, redact);
   return keep(asked, { method, route, status, text, after });
 }
 
-function callerOf({ remote, token_id }: AccessFields): Caller {
+function callerOf({ remote, token_id }: AccessFields, redact: Redact): Caller {
   for (const one of callers) if (one.remote === remote && one.token_id === token_id) return one;
-  return keep(callers, { remote, token_id, text: `${pair("remote", remote)}${pair("token_id", token_id)},"trace_id":` });
+  const text = clean(`${pair("remote", remote)}${pair("token_id", token_id)},"trace_id":`, redact);
+  return keep(callers, { remote, token_id, text });
 }
 
-function servedOf({ provider, model, stream, tries, cache }: AccessFields): Served {
+function servedOf({ provider, model, stream, tries, cache }: AccessFields, redact: Redact): Served {
   for (const one of served) {
     const isSame = one.model === model && one.provider === provider && one.stream === stream;
     if (isSame && one.tries === tries && one.cache === cache) return one;
   }
   const text = `${pair("provider", provider)}${pair("model", model)}${plainPair("stream", stream)}${plainPair("tries", tries)}${pair("cache", cache)}`;
-  return keep(served, { provider, model, stream, tries, cache, text });
+  return keep(served, { provider, model, stream, tries, cache, text: clean(text, redact) });
 }
 
-/** Message and fields of a request's line, to its end: of few pieces, most of them made before. */
-function accessOf(f: AccessFields): string {
-  const { text, after } = askedOf(f);
-  let line = `${text}${quoted(f.request_id)}${after}${f.duration_ms}${callerOf(f).text}${quoted(f.trace_id)}${servedOf(f).text}`;
+/**
+ * Message and fields of a request's line, to its end: of few pieces, most of them made before. What a client may have chosen at each
+ * request is looked through; the rest is our own.
+ */
+function accessOf(f: AccessFields, redact: Redact): string {
+  const { text, after } = askedOf(f, redact);
+  const id = clean(quoted(f.request_id), redact);
+  const trace = clean(quoted(f.trace_id), redact);
+  let line = `${text}${id}${after}${f.duration_ms}${callerOf(f, redact).text}${trace}${servedOf(f, redact).text}`;
   if (f.ttft_ms !== undefined) line += `,"ttft_ms":${f.ttft_ms}`;
   if (f.llm_tokens !== undefined) line += `,"llm_tokens":${f.llm_tokens}`;
   if (f.error_code !== undefined) line += `,"error_code":${quoted(f.error_code)}`;

@@ -102,12 +102,14 @@ describe("many requests on one connection", () => {
   test("hundreds end the connection, and every call that was under way", async () => {
     await upstream.script([{ gate: "never" }]);
     const socket = await open();
-    const closed = once(socket, "close");
-    socket.write(post().repeat(300));
+    // What it sent and nobody read makes it a reset.
+    socket.on("error", () => {});
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.write(post().repeat(1000));
     await closed;
     await until("all requests to be over", () => active() === 0);
     await until("all upstream calls to be over", async () => (await upstream.ledger()).every(({ state }) => state !== "open"));
-    assert.ok((await upstream.ledger()).length <= 64);
+    assert.equal((await upstream.ledger()).length, 1);
     assert.equal((await fetch(`${gateway.url}/healthz`)).status, 200);
   });
 
@@ -115,11 +117,12 @@ describe("many requests on one connection", () => {
     await upstream.script([{ gate: "never" }]);
     const socket = await open();
     socket.write(post().repeat(5));
-    await upstream.waitFor("open", 5);
+    await upstream.waitFor("open", 1);
     socket.destroy();
-    const ledger = await upstream.waitFor("aborted", 5);
-    assert.equal(ledger.length, 5);
+    const ledger = await upstream.waitFor("aborted", 1);
     await until("all requests to be over", () => active() === 0);
+    // Those behind it were never sent.
+    assert.equal(ledger.length, 1);
   });
 });
 

@@ -15,7 +15,7 @@ export function statusLine(status: number): string {
 /** All but those that say where the answer ends and what becomes of the connection. */
 export function headerLines(headers: AnswerHeaders): string {
   const { names, values } = headers;
-  let text = "";
+  let text = `${headers.lines}${headers.answering}`;
   for (let at = 0; at < names.length; at += 1) {
     const name = names[at] ?? "";
     if (!isFraming(name)) text += lineOf(name, values[at] ?? "");

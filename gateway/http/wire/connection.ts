@@ -14,6 +14,8 @@ export interface WireOptions extends HeadRules {
   /** The head is there; the body may be on its way. */
   readonly take: (request: PlainRequest) => void;
   readonly maxBodyBytes: number;
+  /** A connection is broken off, since too much was sent ahead on it. */
+  readonly onFlood?: () => void;
   /** 0: no limit; so for the others. */
   readonly headersTimeoutMs: number;
   /** Of the whole request. */
@@ -123,7 +125,14 @@ export class Connection implements Line {
     if (rest === undefined) return;
     this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
     if (this.#exchange === undefined && this.#missing === 0) this.#next();
-    else if (this.#held.length > maxHeldBytes) this.#pause();
+    // Not held back: a client that leaves is not heard of while nothing is read.
+    else if (this.#held.length > maxHeldBytes) this.#flooded();
+  }
+
+  /** Requests without end, while the first one is under way. */
+  #flooded(): void {
+    this.#front.options.onFlood?.();
+    this.socket.destroy();
   }
 
   /** No request is under way: the next one may be. */
