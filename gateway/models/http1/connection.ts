@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import type { AnswerHeaders } from "./answer-head.ts";
 import { createAnswerParser } from "./answer-parser.ts";
-import { requestBytes, type UpstreamRequest } from "./request-bytes.ts";
+import { keepBytes, requestBytes, type UpstreamRequest } from "./request-bytes.ts";
 
 export interface AnswerController {
   /** Drops the connection; the handler is told nothing more. */
@@ -147,6 +147,7 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
       parser.expect();
       if (body === undefined) {
         socket.write(head);
+        if (socket.writableLength > 0) keepBytes();
         return;
       }
       socket.cork();

@@ -18,8 +18,15 @@ export interface UpstreamRequest {
 const name = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const value = /^[\t\x20-\x7e\x80-\xff]*$/;
 const target = /^[\x21-\x7e]+$/;
-/** A smaller body is copied behind its head, so that one call of the system sends both. */
-const copiedBytes = 16 * 1024;
+/** A body that is smaller, with its head, is copied behind it, so that one call of the system sends both. */
+const sheetBytes = 18 * 1024;
+/** Where they are put together: most are handed to the system before the socket's `write` returns. */
+let sheet = Buffer.allocUnsafeSlow(sheetBytes);
+
+/** What requestBytes gave last is still to be sent: it must stay as it is. */
+export function keepBytes(): void {
+  sheet = Buffer.allocUnsafeSlow(sheetBytes);
+}
 
 /** Headers as they are sent. */
 export function headerLines(headers: Readonly<Record<string, string>>): string {
@@ -31,6 +38,7 @@ export function headerLines(headers: Readonly<Record<string, string>>): string {
   return text;
 }
 
+/** What it gives is good until it is called again, or for ever where `keepBytes` is called before. */
 export function requestBytes({ origin, path, method, headers, lines = "", body, reset }: UpstreamRequest): {
   head: Buffer;
   body?: Buffer;
@@ -39,11 +47,11 @@ export function requestBytes({ origin, path, method, headers, lines = "", body, 
   if (!body) return { head: Buffer.from(`${text}\r\n`, "latin1") };
   const { length } = body;
   text += `content-length: ${length}\r\n\r\n`;
-  if (length > copiedBytes) return { head: Buffer.from(text, "latin1"), body };
-  const all = Buffer.allocUnsafe(text.length + length);
-  all.write(text, 0, "latin1");
-  all.set(body, text.length);
-  return { head: all };
+  const size = text.length;
+  if (size + length > sheetBytes) return { head: Buffer.from(text, "latin1"), body };
+  sheet.write(text, 0, size, "latin1");
+  sheet.set(body, size);
+  return { head: sheet.subarray(0, size + length) };
 }
 
 interface Start {
