@@ -18,6 +18,7 @@ import { makeVm, type Vm, whyNoVm } from "../support/vm.ts";
 const token = "a-token-that-is-planted-here-0123456789";
 const service = "openclaw-gateway.service";
 const models = "http://127.0.0.1:18789/v1/models";
+const chat = "http://127.0.0.1:18789/v1/chat/completions";
 const configPath = "etc/openclaw/openclaw.json";
 const limit = 1.5;
 
@@ -124,8 +125,8 @@ machineTest("the gateway is shut in, and does its work there: models, usage, sec
   for (const line of [/^Seccomp:\t2$/m, /^NoNewPrivs:\t1$/m, /^CapEff:\t0+$/m, /^CapBnd:\t0+$/m]) assert.match(status, line);
   assert.doesNotMatch(status, /^Uid:\t0/m);
   const body = JSON.stringify({ messages: [{ role: "user", content: "hello" }] });
-  const chat = `http://127.0.0.1:18789/v1/chat/completions -H 'content-type: application/json' -d '${body}'`;
-  assert.match(await good(`curl -s -m 60 -H 'authorization: Bearer ${token}' ${chat}`), /"chat\.completion"/);
+  const sent = `-H 'content-type: application/json' -d '${body}'`;
+  assert.match(await good(`curl -s -m 60 -H 'authorization: Bearer ${token}' ${sent} ${chat}`), /"chat\.completion"/);
   assert.match(await good("ls /var/lib/openclaw"), /usage\.sqlite/);
   assert.doesNotMatch(await good(`journalctl -o cat -u ${service}`), /EPERM|EACCES|read-only|usage_lost/i);
 });
@@ -141,19 +142,44 @@ machineTest("the token is in no environment, no argument, no unit and no log, an
   assert.notEqual((await shell(`setpriv --reuid=nobody --clear-groups cat ${given}`)).code, 0);
 });
 
-machineTest("an update under load loses nothing", async (context) => {
-  next("two");
-  const client = `/opt/openclaw/current/bin/node /srv/steady-requests.ts ${models} ${token} 40`;
+machineTest("ten updates under load lose nothing, over new connections and over kept ones", async (context) => {
+  const swap = [
+    "cd /opt/openclaw; for turn in two one two one two one two one two two; do",
+    "ln -s releases/$turn next; begun=$(date +%s%3N); bin/replace-gateway || exit; echo $(($(date +%s%3N) - begun)); done",
+  ].join(" ");
+  const client = `/opt/openclaw/current/bin/node /srv/steady-requests.ts ${chat} ${token} 40`;
   const { code, stdout, text } = await shell(
-    `${client} > /srv/tally & sleep 1; /opt/openclaw/bin/replace-gateway; code=$?; kill $!; wait $!; cat /srv/tally; exit $code`,
+    `${client} > /srv/tally & sleep 1; (${swap}); code=$?; kill $!; wait $!; cat /srv/tally; exit $code`,
   );
   assert.equal(code, 0, text);
-  const { tally, slowestMs } = JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
-  context.diagnostic(`${tally[200]} requests, the slowest took ${slowestMs} ms`);
-  assert.deepEqual(Object.keys(tally), ["200"]);
+  const lines = stdout.trim().split("\n");
+  const { tally, reused, slowestMs } = JSON.parse(lines.pop() ?? "");
+  context.diagnostic(
+    `updates took ${lines} ms; ${tally[200]} requests, the slowest ${slowestMs} ms; ${reused} on used connections`,
+  );
+  assert.equal(lines.length, 10);
+  assert.deepEqual(Object.keys(tally), ["200"], JSON.stringify(tally));
+  assert.ok(reused >= 20, `${reused} requests on used connections`);
   assert.equal(await good("readlink /opt/openclaw/current"), "releases/two");
   assert.equal(await isActive("openclaw-gateway-next.service"), "inactive");
   assert.equal(await isActive(service), "active");
+});
+
+machineTest("a gateway whose event loop stands still is replaced; one that turns is left alone", async () => {
+  const dropIn = `/run/systemd/system/${service}.d`;
+  await good(`mkdir -p ${dropIn} && printf '[Service]\\nWatchdogSec=5\\n' > ${dropIn}/watchdog.conf`);
+  await good(`systemctl daemon-reload && systemctl restart ${service}`);
+  const seen = async (): Promise<number> =>
+    Number(await good(`systemctl show -p WatchdogTimestampMonotonic --value ${service}`));
+  const pid = await mainPid();
+  const first = await seen();
+  await until(async () => (await seen()) > first + 5_000_000);
+  assert.equal(await mainPid(), pid);
+  await good(`kill -STOP ${pid}`);
+  assert.equal(await ask(), "200");
+  assert.notEqual(await mainPid(), pid);
+  assert.match(await good(`journalctl -o cat -u ${service}`), /Watchdog timeout/);
+  await good(`rm -r ${dropIn} && systemctl daemon-reload && systemctl restart ${service}`);
 });
 
 machineTest("what comes after a crash waits and is served; it is restarted later each time", async () => {

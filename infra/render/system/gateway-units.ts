@@ -107,9 +107,10 @@ const once = ({ opt }: Machine["paths"], link: string): string[] => [
 function start(machine: Machine, link: "current" | "next"): string[] {
   const { gateway, paths } = machine;
   return [
-    ...(gateway.notifies
-      ? ["Type=notify", "# A helper may speak for the gateway.", "NotifyAccess=all", "WatchdogSec=60"]
-      : ["# When it is ready is said in its log.", "Type=exec"]),
+    "# It says when it is ready and, by systemd-notify, that its event loop turns.",
+    "Type=notify",
+    "NotifyAccess=all",
+    "WatchdogSec=60",
     `ExecStart=${paths.opt}/${link}/${gateway.command}`,
     "# It follows its files by itself; this makes it look at once.",
     `ExecReload=+/usr/bin/touch -c ${paths.etc}/openclaw.json`,
@@ -147,9 +148,6 @@ function environment(machine: Machine): string[] {
     NODE_ENV: "production",
     OPENCLAW_CONFIG_PATH: `${paths.etc}/openclaw.json`,
     OPENCLAW_STATE_DIR: paths.state,
-    // The gateway takes a socket that was handed over where it is told that somebody looks after it.
-    OPENCLAW_SUPERVISOR_DIRECTORY: "/run/openclaw",
-    OPENCLAW_SUPERVISED_BY_SYSTEMD: "1",
     NODE_OPTIONS: `--max-old-space-size=${gatewayLimits(machine).heapMegabytes}`,
     UV_THREADPOOL_SIZE: "16",
     ...gateway.environment,

@@ -54,8 +54,6 @@ export interface GatewayFacts {
   memoryLimitBytes: number | undefined;
   /** Not secret. */
   environment: { [name: string]: string };
-  /** The gateway tells systemd when it is ready and that it is alive (sd_notify). */
-  notifies: boolean;
 }
 
 export interface ProxyFacts {

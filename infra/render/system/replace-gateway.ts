@@ -5,14 +5,12 @@ import { helperFolder, type Machine, type SystemFile, systemFile } from "./machi
 /** `replace-gateway` takes over `<opt>/next`; without that link it starts the present release anew, with the files as they are. */
 export const replaceGatewayPath = (machine: Machine): string => `${helperFolder(machine)}/replace-gateway`;
 
-const readySeconds = 60;
-
 /**
  * Ends with 0 when the gateway runs from the release that `next` named. With another code the release of before serves as
  * ever, and what the new one said is on standard error.
  */
 export function renderReplaceGateway(machine: Machine): SystemFile[] {
-  const { paths, gateway } = machine;
+  const { paths } = machine;
   const lines = [
     "#!/bin/sh",
     "# Replaces the running gateway: the stand-in starts first, is ready, and serves while the other one comes back.",
@@ -23,9 +21,7 @@ export function renderReplaceGateway(machine: Machine): SystemFile[] {
     `main=${gatewayService} standin=${standInService} socket=${gatewaySocket}`,
     'systemctl reset-failed "$main" "$standin" "$socket" 2> /dev/null || true',
     "",
-    ...(gateway.notifies
-      ? ["# systemctl returns when the gateway has said that it is ready.", 'begin() { systemctl "$1" "$2"; }']
-      : whenReadyByLog),
+    "# systemctl returns when the gateway that it starts has said that it is ready.",
     'point() { ln -sfn "$2" "$1.new" && mv -T "$1.new" "$1"; }',
     'said() { journalctl -q -o cat -n 20 _SYSTEMD_INVOCATION_ID="$(systemctl show -p InvocationID --value "$1")" >&2 || true; }',
     "",
@@ -35,7 +31,7 @@ export function renderReplaceGateway(machine: Machine): SystemFile[] {
     "",
     'if ! systemctl is-active -q "$main"; then',
     '  point current "$release"',
-    '  if begin start "$main"; then',
+    '  if systemctl start "$main"; then',
     "    rm -f next",
     "    exit 0",
     "  fi",
@@ -45,7 +41,7 @@ export function renderReplaceGateway(machine: Machine): SystemFile[] {
     "  exit 1",
     "fi",
     "",
-    'if ! begin start "$standin"; then',
+    'if ! systemctl start "$standin"; then',
     '  said "$standin"',
     '  systemctl stop -q "$standin" || true',
     '  systemctl reset-failed "$standin" 2> /dev/null || true',
@@ -54,10 +50,10 @@ export function renderReplaceGateway(machine: Machine): SystemFile[] {
     "  exit 1",
     "fi",
     'point current "$release"',
-    'if ! begin restart "$main"; then',
+    'if ! systemctl restart "$main"; then',
     '  said "$main"',
     '  point current "$before"',
-    '  begin restart "$main" || true',
+    '  systemctl restart "$main" || true',
     "  # Whichever of the two serves must not be stopped.",
     '  if systemctl is-active -q "$main"; then systemctl stop -q "$standin"; fi',
     "  rm -f next",
@@ -69,17 +65,3 @@ export function renderReplaceGateway(machine: Machine): SystemFile[] {
   ];
   return [systemFile(replaceGatewayPath(machine), lines, { mode: "0755", validate: 'sh -n "$FILE"' })];
 }
-
-const whenReadyByLog = [
-  "# The gateway's log says when it is ready.",
-  "begin() {",
-  '  systemctl "$1" "$2" || return 1',
-  `  for _ in $(seq ${readySeconds * 5}); do`,
-  '    systemctl is-active -q "$2" || return 1',
-  '    id=$(systemctl show -p InvocationID --value "$2")',
-  '    if journalctl -q -o cat _SYSTEMD_INVOCATION_ID="$id" | grep -q gateway_ready; then return 0; fi',
-  "    sleep 0.2",
-  "  done",
-  "  return 1",
-  "}",
-];
