@@ -239,4 +239,22 @@ test("a server: from nothing to nothing", { skip: why, timeout: 1_500_000 }, asy
     assert.equal((await machine.run("pgrep -f '[o]penclaw'")).stdout, "");
     await machine.good("test -f /var/lib/openclaw/usage.sqlite");
   });
+
+  await context.test("again with Caddy, on the data that were left; this time they go too", async () => {
+    writeStack(settings({ proxy: { server: "caddy", names: [machine.address4] }, keepData: false }));
+    await up();
+    assert.match(await served("/healthz"), /"ok":true/);
+    assert.equal(
+      (await machine.good(`curl -sSk -o /dev/null -w '%{http_code}' https://${machine.address4}/metrics`)).trim(),
+      "403",
+    );
+    assert.doesNotMatch(await up(), /updated|created|replaced/);
+    await operate("destroy", "--yes");
+    assert.equal(
+      (await machine.run("ls -d /var/lib/openclaw /var/lib/openclaw-host /opt/openclaw /etc/openclaw 2>/dev/null")).stdout,
+      "",
+    );
+    assert.notEqual((await machine.run("getent passwd openclaw")).code, 0);
+    assert.equal((await machine.run("systemctl --failed --no-legend")).stdout.trim(), "");
+  });
 });

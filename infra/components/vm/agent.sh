@@ -271,7 +271,11 @@ put_user() {
 take_user() {
   lock
   [ "$3" = keep ] && [ -d "$2" ] && return 0
-  rm -rf "$2"
+  # Redis and model servers have folders of their own beside the gateway's.
+  for name in "$1" "$1-redis" "$1-vllm" "$1-ollama"; do
+    rm -rf "/var/lib/$name"
+    [ "$name" = "$1" ] || userdel "$name" 2>/dev/null || true
+  done
   if grep -qxF -e "$1" "$home/users" 2>/dev/null; then
     userdel "$1" 2>/dev/null || true
     sed -i "/^$1\$/d" "$home/users"
