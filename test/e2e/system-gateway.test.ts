@@ -165,34 +165,34 @@ machineTest("ten updates under load lose nothing, over new connections and over 
   assert.equal(await isActive(service), "active");
 });
 
-machineTest("a gateway whose event loop stands still is replaced; one that turns is left alone", async () => {
-  const dropIn = `/run/systemd/system/${service}.d`;
-  await good(`mkdir -p ${dropIn} && printf '[Service]\\nWatchdogSec=5\\n' > ${dropIn}/watchdog.conf`);
-  await good(`systemctl daemon-reload && systemctl restart ${service}`);
-  const seen = async (): Promise<number> =>
-    Number(await good(`systemctl show -p WatchdogTimestampMonotonic --value ${service}`));
-  const pid = await mainPid();
-  const first = await seen();
-  await until(async () => (await seen()) > first + 5_000_000);
-  assert.equal(await mainPid(), pid);
-  await good(`kill -STOP ${pid}`);
-  assert.equal(await ask(), "200");
-  assert.notEqual(await mainPid(), pid);
-  assert.match(await good(`journalctl -o cat -u ${service}`), /Watchdog timeout/);
-  await good(`rm -r ${dropIn} && systemctl daemon-reload && systemctl restart ${service}`);
-});
-
-machineTest("what comes after a crash waits and is served; it is restarted later each time", async () => {
-  for (let crash = 1; crash <= 3; crash += 1) {
-    await good(`kill -KILL ${await mainPid()}`);
-    const { code, text } = await shell(
-      "for i in $(seq 100); do [ $(systemctl show -p MainPID --value openclaw-gateway) = 0 ] && exit; sleep 0.1; done; exit 1",
-    );
-    assert.equal(code, 0, text);
+machineTest(
+  "one that stands still or crashes is replaced, later each time; what comes meanwhile waits and is served",
+  async () => {
+    const dropIn = `/run/systemd/system/${service}.d`;
+    await good(`mkdir -p ${dropIn} && printf '[Service]\\nWatchdogSec=5\\n' > ${dropIn}/watchdog.conf`);
+    await good(`systemctl daemon-reload && systemctl restart ${service}`);
+    const seen = async (): Promise<number> =>
+      Number(await good(`systemctl show -p WatchdogTimestampMonotonic --value ${service}`));
+    const pid = await mainPid();
+    const first = await seen();
+    await until(async () => (await seen()) > first + 5_000_000);
+    assert.equal(await mainPid(), pid, "one that turns is left alone");
+    await good(`rm -r ${dropIn} && kill -STOP ${pid}`);
     assert.equal(await ask(), "200");
-    assert.equal(await good("cat /run/openclaw/crashes-current"), String(crash));
-  }
-});
+    assert.notEqual(await mainPid(), pid);
+    assert.match(await good(`journalctl -o cat -u ${service}`), /Watchdog timeout/);
+    await good("systemctl daemon-reload");
+    for (let crash = 2; crash <= 3; crash += 1) {
+      await good(`kill -KILL ${await mainPid()}`);
+      const { code, text } = await shell(
+        "for i in $(seq 100); do [ $(systemctl show -p MainPID --value openclaw-gateway) = 0 ] && exit; sleep 0.1; done; exit 1",
+      );
+      assert.equal(code, 0, text);
+      assert.equal(await ask(), "200");
+      assert.equal(await good("cat /run/openclaw/crashes-current"), String(crash));
+    }
+  },
+);
 
 machineTest("a stop is a stop: refused at once, and not begun again by a request; a start begins it", async () => {
   await good(`systemctl stop ${service}`);
