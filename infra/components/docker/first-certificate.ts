@@ -37,7 +37,7 @@ if (!stays) {
     fs.renameSync(path.join(from, name), at(name));
   }
 }
-for (const name of fs.readdirSync("/place")) if (name.startsWith(".incoming-")) fs.rmSync(at(name), { recursive: true });
+clear();
 `;
 
 async function main(): Promise<void> {

@@ -8,7 +8,7 @@ export interface HelperOptions {
   place: string;
   /** An image that holds Node; left out: the newest gateway's image on the host. */
   image?: string;
-  /** JavaScript; it finds the place at /place, and what it is told in the environment variable TASK. */
+  /** JavaScript; it finds the place at /place, what it is told in the environment variable TASK, and may call `clear()`. */
   script: string;
   task: object;
   /** Put into /place/<incoming> before the script runs: their contents are in no argument and no environment. */
@@ -22,6 +22,21 @@ const node = "/opt/openclaw/bin/node";
 
 const leftoverSeconds = 900;
 
+/** Before each script: an error is one line, and `clear` removes what came in, and what a run that was cut off left. */
+const beginning = `
+process.on("uncaughtException", (error) => { console.log(error.message); process.exit(1); });
+const clear = () => {
+  const fs = require("fs");
+  const own = JSON.parse(process.env.TASK).incoming;
+  for (const name of fs.readdirSync("/place")) {
+    const file = "/place/" + name;
+    // Another one may be at work on the same place.
+    const old = name.startsWith(".incoming-") && fs.statSync(file).mtimeMs < Date.now() - ${leftoverSeconds} * 1000;
+    if (name === own || old) fs.rmSync(file, { recursive: true, force: true });
+  }
+};
+`;
+
 const made = z.object({ Id: z.string() });
 const ended = z.object({ StatusCode: z.int() });
 
@@ -31,7 +46,7 @@ export async function runHelper(docker: Docker, options: HelperOptions): Promise
   await removeLeftovers(docker, place);
   const body = {
     Image: options.image ?? (await gatewayImage(docker)),
-    Entrypoint: [node, "-e", script],
+    Entrypoint: [node, "-e", `${beginning}{${script}}`],
     Cmd: [],
     Env: [`TASK=${JSON.stringify({ ...task, incoming })}`],
     User: "0:0",

@@ -60,7 +60,7 @@ if (remove) {
   }
   if (only) for (const name of walk(target)) if (!names.includes(name)) fs.rmSync(path.join(target, name));
 }
-for (const name of fs.readdirSync("/place")) if (name.startsWith(".incoming-")) fs.rmSync(path.join("/place", name), { recursive: true });
+clear();
 `;
 
 async function main(): Promise<void> {
