@@ -1,10 +1,9 @@
 // One request of a client as log, metrics and traces know it: counted and told once, however it ends.
-import { randomUUID } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { stackOf } from "../config/rules.ts";
 import type { GatewayError } from "../errors.ts";
-import { readTrace, type TraceContext } from "../observability/trace-context.ts";
+import { randomHex, readTrace, type TraceContext } from "../observability/trace-context.ts";
 import type { UnderWay } from "../process/lifecycle.ts";
 import type { ClientAnswer } from "./answer.ts";
 import type { Caller } from "./auth.ts";
@@ -129,5 +128,5 @@ const givenId = /^[\w.:-]{1,64}$/;
 
 function requestId(headers: IncomingHttpHeaders): string {
   const given = headers["x-request-id"];
-  return typeof given === "string" && givenId.test(given) ? given : randomUUID();
+  return typeof given === "string" && givenId.test(given) ? given : randomHex(16);
 }

@@ -1,12 +1,15 @@
 // The headers of one answer, as the layers that a call goes through add to them.
 
+/** Most answers have few: what is not there takes no room. */
+const none: string[] = [];
+
 /**
  * Names in lower case, each once. Lists and not an object: such objects are slow to grow and to read. What is always the same, or
  * made of numbers, is added as lines.
  */
 export class AnswerHeaders {
-  readonly names: string[] = [];
-  readonly values: string[] = [];
+  names: string[] = none;
+  values: string[] = none;
   /** As they are sent, each with its end; their values were looked at, or cannot hold what a header must not. */
   lines = "";
   /** The same, of the upstream that answers: the last one counts. */
@@ -16,10 +19,14 @@ export class AnswerHeaders {
   set(name: string, value: string): void {
     const { names, values } = this;
     const at = names.indexOf(name);
-    if (at === -1) {
+    if (at !== -1) values[at] = value;
+    else if (names.length === 0) {
+      this.names = [name];
+      this.values = [value];
+    } else {
       names.push(name);
       values.push(value);
-    } else values[at] = value;
+    }
   }
 
   /** Of those that were set. */

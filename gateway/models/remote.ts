@@ -7,7 +7,7 @@ import type { Connections } from "./connections.ts";
 import { createDial } from "./dial.ts";
 import { Exchange } from "./exchange.ts";
 import type { AnswerController } from "./http1/connection.ts";
-import { headerLines, type UpstreamRequest } from "./http1/request-bytes.ts";
+import { headerLines, lineOf, type UpstreamRequest } from "./http1/request-bytes.ts";
 import type { CallHandle, CallSink, ModelCall, ProviderDeps } from "./provider.ts";
 
 export interface RemoteSettings {
@@ -69,20 +69,24 @@ export async function openRemote(
   });
   /** The secrets among them may change: these are what the kept lines were made of. */
   const inputs = Object.values({ ...settings.headers, ...transport.headers });
-  let kept:
-    | { readonly key: SecretInput | undefined; readonly values: readonly string[]; readonly block: OwnHeaders }
-    | undefined;
-  const valuesNow = (key: SecretInput | undefined): string[] => {
-    const values = inputs.map(secret);
+  let kept: KeptHeaders | undefined;
+  const inputsWith = (key: SecretInput | undefined): SecretInput[] => {
     const { auth } = transport;
-    if (auth?.mode === "authorization-bearer") values.push(secret(auth.token));
-    else if (auth?.mode === "header") values.push(secret(auth.value));
-    else if (key !== undefined) values.push(secret(key));
-    return values;
+    if (auth?.mode === "authorization-bearer") return [...inputs, auth.token];
+    if (auth?.mode === "header") return [...inputs, auth.value];
+    return key === undefined ? inputs : [...inputs, key];
+  };
+  const isKept = (key: SecretInput | undefined): boolean => {
+    if (!kept || kept.key !== key) return false;
+    const { asked, values } = kept;
+    for (let at = 0; at < asked.length; at += 1) {
+      const input = asked[at];
+      if (input === undefined || secret(input) !== values[at]) return false;
+    }
+    return true;
   };
   function ownBlock(key = settings.apiKey): OwnHeaders {
-    const values = valuesNow(key);
-    if (kept && kept.key === key && isSame(kept.values, values)) return kept.block;
+    if (kept && isKept(key)) return kept.block;
     const own = ownHeaders(key);
     const names = Object.keys(own);
     const block: OwnHeaders = {
@@ -94,7 +98,8 @@ export async function openRemote(
       headers: own,
       lines: headerLines(own),
     };
-    kept = { key, values, block };
+    const asked = inputsWith(key);
+    kept = { key, asked, values: asked.map(secret), block };
     return block;
   }
   return {
@@ -105,25 +110,14 @@ export async function openRemote(
         const own = ownBlock(call.key);
         // A name is written once: where a header of the call has the name of one of the provider's, it stands in its place.
         const isPlain = !own.hasCallNames && !own.hasAny(headers);
-        const all: Record<string, string> = {
-          "content-type": call.contentType ?? "application/json",
-          accept: call.contentType ? "*/*" : call.stream ? "text/event-stream" : "application/json",
-        };
-        if (!isPlain) Object.assign(all, own.headers);
-        for (const name in headers) {
-          const value = headers[name];
-          if (value !== undefined) all[name] = value;
-        }
-        all["x-request-id"] = call.requestId;
-        if (call.traceparent) all.traceparent = call.traceparent;
-        if (call.tracestate) all.tracestate = call.tracestate;
+        const isUsual = isPlain && headers === noHeaders && call.contentType === undefined;
         const request: UpstreamRequest = {
           origin,
           path: folder + path,
           method: "POST",
           body,
-          lines: isPlain ? own.lines : "",
-          headers: all,
+          lines: isUsual ? `${own.lines}${usualLines(call)}` : isPlain ? own.lines : "",
+          headers: isUsual ? noHeaders : headersOf(call, isPlain ? noHeaders : own.headers, headers),
           reset: call.fresh === true,
         };
         connections.dispatch(request, exchange);
@@ -158,9 +152,37 @@ interface OwnHeaders {
   readonly lines: string;
 }
 
-function isSame(some: readonly string[], others: readonly string[]): boolean {
-  for (let index = 0; index < others.length; index += 1) if (some[index] !== others[index]) return false;
-  return some.length === others.length;
+interface KeptHeaders {
+  readonly key: SecretInput | undefined;
+  readonly asked: readonly SecretInput[];
+  readonly values: readonly string[];
+  readonly block: OwnHeaders;
+}
+
+const wholeLines = headerLines({ "content-type": "application/json", accept: "application/json" });
+const streamLines = headerLines({ "content-type": "application/json", accept: "text/event-stream" });
+
+/** Of a call that has nothing special. */
+function usualLines({ stream, requestId, traceparent, tracestate }: ModelCall): string {
+  const begin = stream ? streamLines : wholeLines;
+  const text = `${begin}${lineOf("x-request-id", requestId)}${traceparent ? lineOf("traceparent", traceparent) : ""}`;
+  return tracestate ? `${text}${lineOf("tracestate", tracestate)}` : text;
+}
+
+function headersOf(
+  call: ModelCall,
+  own: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return {
+    "content-type": call.contentType ?? "application/json",
+    accept: call.contentType ? "*/*" : call.stream ? "text/event-stream" : "application/json",
+    ...own,
+    ...headers,
+    "x-request-id": call.requestId,
+    ...(call.traceparent ? { traceparent: call.traceparent } : {}),
+    ...(call.tracestate ? { tracestate: call.tracestate } : {}),
+  };
 }
 
 const noHeaders: Readonly<Record<string, string>> = {};

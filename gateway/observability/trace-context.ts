@@ -52,7 +52,8 @@ const pool = Buffer.alloc(2048);
 let hex = "";
 let taken = 0;
 
-function randomHex(bytes: number): string {
+/** In small letters, never all zeros. */
+export function randomHex(bytes: number): string {
   if (taken + 2 * bytes > hex.length) {
     randomFillSync(pool);
     hex = pool.toString("hex");

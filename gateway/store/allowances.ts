@@ -55,6 +55,8 @@ export interface Allowances {
   settle(key: string, rule: Rule, delta: number, stamp: number): void;
   /** A process is gone: what it held at the same time is free. */
   drop(holder: string): void;
+  /** For a process that asks alone: takes and corrects without leases. Undefined where others may ask too. */
+  readonly sole?: Pick<Meter, "settle"> & { take(key: string, amount: number, rule: Rule, least?: number): Taken };
 }
 
 export interface Taken {

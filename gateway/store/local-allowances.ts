@@ -1,5 +1,5 @@
 // Allowances counted in this process's memory: for a gateway of one process, and behind the primary for its workers.
-import type { Allowances, Lease, LeaseRequest, Rule } from "./allowances.ts";
+import type { Allowances, Lease, LeaseRequest, Rule, Taken } from "./allowances.ts";
 
 interface Options {
   /** Epoch in milliseconds. */
@@ -24,6 +24,8 @@ interface PeriodState {
 interface ConcurrentState {
   readonly kind: "concurrent";
   readonly holders: Map<string, { count: number; untilMs: number }>;
+  /** Of the process that asks alone. */
+  own: number;
 }
 type State = WindowState | PeriodState | ConcurrentState;
 
@@ -54,7 +56,7 @@ export function createLocalAllowances(options: Options = {}): Allowances {
 
   function fresh(key: string, rule: Rule): State {
     if (rule.kind === "window") return { kind: "window", buckets: [], used: 0 };
-    if (rule.kind === "concurrent") return { kind: "concurrent", holders: new Map() };
+    if (rule.kind === "concurrent") return { kind: "concurrent", holders: new Map(), own: 0 };
     return { kind: "period", used: usedBefore(key), endsMs: rule.endsMs };
   }
 
@@ -106,7 +108,8 @@ export function createLocalAllowances(options: Options = {}): Allowances {
 
   function leaseOfConcurrent({ holder, key, need, want, spare, held }: LeaseRequest, rule: ConcurrentRule): Lease {
     const time = now();
-    const { holders } = stateOf(key, rule);
+    const state = stateOf(key, rule);
+    const { holders } = state;
     let others = 0;
     for (const [name, { count, untilMs }] of holders) {
       if (name === holder) continue;
@@ -118,34 +121,89 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     const forMs = leaseMs > 0 ? heldMs : Number.POSITIVE_INFINITY;
     if (held + granted > 0) holders.set(holder, { count: held + granted, untilMs: time + forMs });
     else holders.delete(holder);
-    if (holders.size === 0) states.delete(key);
+    if (holders.size === 0 && state.own === 0) states.delete(key);
     const retryAfterMs = granted > 0 || need === 0 ? 0 : need > rule.limit ? Number.POSITIVE_INFINITY : 1000;
     return { granted, forMs, stamp: 0, remaining: left - granted, resetMs: 0, retryAfterMs };
   }
 
+  function correct(key: string, rule: Rule, delta: number, stamp: number): void {
+    if (rule.kind === "period") {
+      const state = stateOf(key, rule);
+      state.used = Math.max(0, state.used + delta);
+    } else if (rule.kind === "window") {
+      const state = stateOf(key, rule);
+      const time = now();
+      expire(state, time);
+      addTo(state, stamp === 0 ? bucketEnd(time, rule.windowMs) : stamp, delta);
+    }
+  }
+
+  function take(key: string, amount: number, rule: Rule, least = amount): Taken {
+    const time = now();
+    if (rule.kind === "window") {
+      const state = stateOf(key, rule);
+      expire(state, time);
+      const left = rule.limit - state.used;
+      const granted = share(left, least, amount, 0);
+      const stamp = bucketEnd(time, rule.windowMs);
+      if (granted > 0) addTo(state, stamp, granted);
+      const { buckets } = state;
+      const resetMs = Math.max(0, (buckets[buckets.length - 1]?.end ?? time) - time);
+      return takenOf(granted, left, resetMs, granted > 0 ? 0 : waitFor(state, rule.limit, least, time), stamp);
+    }
+    if (rule.kind === "period") {
+      const state = stateOf(key, rule);
+      const left = rule.limit - state.used;
+      const granted = share(left, least, amount, 0);
+      state.used += granted;
+      const resetMs = Math.max(0, rule.endsMs - time);
+      return takenOf(granted, left, resetMs, granted > 0 ? 0 : resetMs, 0);
+    }
+    const state = stateOf(key, rule);
+    const left = rule.limit - state.own;
+    const granted = share(left, least, amount, 0);
+    state.own += granted;
+    return takenOf(granted, left, 0, granted > 0 ? 0 : least > rule.limit ? Number.POSITIVE_INFINITY : 1000, 0);
+  }
+
+  const sole: NonNullable<Allowances["sole"]> = {
+    take,
+    settle(key, delta, rule, { stamp }) {
+      if (delta === 0) return;
+      if (rule.kind !== "concurrent") {
+        correct(key, rule, delta, delta < 0 ? stamp : 0);
+        return;
+      }
+      const state = stateOf(key, rule);
+      state.own = Math.max(0, state.own + delta);
+    },
+  };
+
   return {
+    // With leases there are several who ask.
+    ...(leaseMs > 0 ? {} : { sole }),
     lease(request) {
       const { rule } = request;
       if (rule.kind === "window") return leaseOfWindow(request, rule);
       if (rule.kind === "period") return leaseOfPeriod(request, rule);
       return leaseOfConcurrent(request, rule);
     },
-    settle(key, rule, delta, stamp) {
-      if (rule.kind === "period") {
-        const state = stateOf(key, rule);
-        state.used = Math.max(0, state.used + delta);
-      } else if (rule.kind === "window") {
-        const state = stateOf(key, rule);
-        const time = now();
-        expire(state, time);
-        addTo(state, stamp === 0 ? bucketEnd(time, rule.windowMs) : stamp, delta);
-      }
-    },
+    settle: correct,
     drop(holder) {
       for (const state of states.values()) if (state.kind === "concurrent") state.holders.delete(holder);
     },
   };
 }
+
+/** `left`: before. */
+const takenOf = (granted: number, left: number, resetMs: number, retryAfterMs: number, stamp: number): Taken => ({
+  ok: granted > 0,
+  remaining: Math.max(0, left - granted),
+  resetMs,
+  retryAfterMs,
+  stamp,
+  amount: granted,
+});
 
 type WindowRule = Rule & { kind: "window" };
 type PeriodRule = Rule & { kind: "period" };
@@ -201,7 +259,8 @@ function waitFor(state: WindowState, limit: number, need: number, time: number):
 
 function isIdle(state: State, time: number): boolean {
   if (state.kind === "period") return state.endsMs <= time;
-  if (state.kind === "concurrent") return [...state.holders.values()].every(({ untilMs }) => untilMs <= time);
+  if (state.kind === "concurrent")
+    return state.own === 0 && [...state.holders.values()].every(({ untilMs }) => untilMs <= time);
   expire(state, time);
   return state.buckets.length === 0;
 }

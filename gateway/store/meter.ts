@@ -45,6 +45,8 @@ const renewMs = 10_000;
 
 export function createMeter(allowances: Allowances, options: Options): Meter {
   const { holder, direct, now = () => performance.now() } = options;
+  const { sole } = allowances;
+  if (direct && sole) return { take: sole.take, settle: sole.settle, close: () => allowances.drop(holder) };
   const entries = new Map<string, Entry>();
   const timer = direct ? undefined : setInterval(tend, tendMs);
   timer?.unref();

@@ -80,7 +80,8 @@ function startOf(method: string, path: string, origin: string, reset: boolean): 
 const knownLines = new Map<string, { readonly given: string; readonly line: string }>();
 const maxLines = 256;
 
-function lineOf(key: string, given: string): string {
+/** One header as it is sent. Throws where it has a character that it must not have. */
+export function lineOf(key: string, given: string): string {
   const known = knownLines.get(key);
   if (known?.given === given) return known.line;
   if (!name.test(key)) throw invalid("the name of a header");

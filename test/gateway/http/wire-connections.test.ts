@@ -313,7 +313,10 @@ test("a flood of requests on one connection breaks it off, and ends the one unde
       closes += 1;
     };
   };
-  await withServer({ take, onFlood: () => void (floods += 1) }, async (server) => {
+  const onFlood = (): void => {
+    floods += 1;
+  };
+  await withServer({ take, onFlood }, async (server) => {
     const one = await client(server);
     one.socket.on("error", () => {});
     one.socket.write(post("x".repeat(1000)).repeat(4000));

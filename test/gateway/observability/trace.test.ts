@@ -76,7 +76,7 @@ test("the request's id is in answers, failures, the upstream's call and the log"
     assert.equal(nowhere.headers.get("x-request-id"), "lost");
     const odd = await chat(gateway.url, { model: "fake-model" }, { ...bearer, "x-request-id": 'a"b' });
     await odd.text();
-    assert.match(odd.headers.get("x-request-id") ?? "", /^[0-9a-f-]{36}$/);
+    assert.match(odd.headers.get("x-request-id") ?? "", /^[0-9a-f]{32}$/);
   } finally {
     await gateway.close();
   }
