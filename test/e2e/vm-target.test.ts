@@ -121,6 +121,19 @@ test("a server: from nothing to nothing", { skip: why, timeout: 1_500_000 }, asy
     assert.equal(code, 0, text);
     const written = readFileSync(stackFile(), "utf8");
     encrypted = `  openclaw-stack:token-load:\n${/token-load:\n(.*secure:.*\n)/.exec(written)?.[1] ?? ""}${/^encryptionsalt:.*$/m.exec(written)?.[0] ?? ""}\n`;
+    const right = readFileSync(stackFile(), "utf8");
+    writeFileSync(stackFile(), right.replace(/(AAAAC3NzaC1lZDI1NTE5AAAAI)..../, "$1AAAA"));
+    for (const command of [["doctor"], ["up", "--yes"]]) {
+      const refused = await clone.operate([...command, "-s", stack]);
+      assert.notEqual(refused.code, 0);
+      assert.match(refused.text, /shows another key than the stack file's/);
+    }
+    writeFileSync(stackFile(), right);
+    assert.doesNotMatch(await operate("doctor"), /^error/m);
+    assert.deepEqual(
+      (await machine.changedFiles()).filter(({ path }) => !left.some((pattern) => pattern.test(path))),
+      [],
+    );
     const time = began();
     await up();
     inner.diagnostic(`first up with packages: ${time()}`);
