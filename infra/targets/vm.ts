@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { createGatewayToken } from "../components/gateway-token.ts";
 import { Base } from "../components/vm/base.ts";
-import { Certificate, createAcmeCertificate } from "../components/vm/certificate.ts";
+import { Certificate, createAcmeCertificate, dnsCredentialsFile } from "../components/vm/certificate.ts";
 import { driftOf, type ServerFacts } from "../components/vm/facts.ts";
 import { hostOf } from "../components/vm/host.ts";
 import { redisPasswordKey, withLocalRedis } from "../components/vm/local-redis.ts";
@@ -47,14 +47,6 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   const release = buildRelease(machine.arch === "arm64" ? "linux-arm64" : "linux-x64");
 
   const host = hostOf(route, facts.installation ?? randomBytes(4).toString("hex"));
-  const base = new Base("base", {
-    host,
-    facts,
-    packages: [...packagesOf(machine), "openssl"],
-    user: systemUser,
-    stateDirectory: paths.state,
-    keepData,
-  });
   const secretInputs: { [name: string]: pulumi.Input<string> } = {};
   for (const [file, key] of Object.entries(secretFiles)) {
     if (key === "gatewayToken") secretInputs[file] = token;
@@ -62,6 +54,17 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
     else secretInputs[file] = pulumi.secret(settings.secrets[key] ?? "");
   }
   if (redisPassword) secretInputs[redisPasswordFile] = redisPassword;
+  const dns = settings.proxy.tls.mode === "acme" ? settings.proxy.tls.acme.dns : undefined;
+  if (dns?.credentials)
+    secretInputs[dnsCredentialsFile] = pulumi.secret(`${settings.secrets[`secret-${dns.credentials.id}`] ?? ""}\n`);
+  const base = new Base("base", {
+    host,
+    facts,
+    packages: [...packagesOf(machine), "openssl", ...(dns ? [`python3-certbot-dns-${dns.provider}`] : [])],
+    user: systemUser,
+    stateDirectory: paths.state,
+    keepData,
+  });
   const secrets = createSecrets(host, facts, secretInputs, { dependsOn: [base.user] });
   const configText = `${JSON.stringify(config, null, 2)}\n`;
   const configFile = { path: `${paths.etc}/openclaw.json`, mode: "0640", owner: `root:${systemUser}`, content: configText };

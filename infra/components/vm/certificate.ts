@@ -8,6 +8,7 @@ import { agentCommand, type Host } from "./host.ts";
 import { tlsFolder } from "./machine.ts";
 import { createFile } from "./server-files.ts";
 
+export const dnsCredentialsFile = "acme-dns";
 /** Where certbot puts the answers of http-01. */
 export const acmeWebroot = "/var/lib/openclaw-acme";
 
@@ -87,7 +88,7 @@ export function createAcmeCertificate(
       : [
           "--authenticator",
           `dns-${dns?.provider}`,
-          ...(dns?.credentials ? [`--dns-${dns.provider}-credentials`, `${secretsFolder}/acme-dns`] : []),
+          ...(dns?.credentials ? [`--dns-${dns.provider}-credentials`, `${secretsFolder}/${dnsCredentialsFile}`] : []),
           `--dns-${dns?.provider}-propagation-seconds`,
           String(dns?.propagationSeconds ?? 60),
         ];
