@@ -2,7 +2,7 @@
 import type { AnswerHeaders } from "../models/answer-headers.ts";
 import type { ClientApi } from "../models/provider.ts";
 import type { Taken } from "../store/allowances.ts";
-import type { Policy } from "./policy.ts";
+import type { Counted, Policy } from "./policy.ts";
 
 /**
  * https://platform.openai.com/docs/guides/rate-limits (x-ratelimit-*), https://docs.anthropic.com/en/api/rate-limits
@@ -17,32 +17,61 @@ export function writeLimitHeaders(
   nowMs: number,
 ): void {
   const anthropic = api === "messages" || api === "count-tokens";
-  const names = anthropic ? anthropicNames : openaiNames;
+  const { forRequests, forTokens, policyLine } = textsOf(policy, anthropic);
   let now = "";
-  if (requests && policy.requests) {
-    now = `"requests";${write(headers, names.requests, policy.requests.rule.limit, requests, anthropic, nowMs)}`;
+  if (requests && forRequests) {
+    const left = leftOf(requests);
+    headers.lines += `${forRequests.begin}${left}${forRequests.middle}${resetOf(requests, anthropic, nowMs)}\r\n`;
+    now = `"requests";r=${left};t=${Math.ceil(requests.resetMs / 1000)}`;
   }
-  if (tokens && policy.tokens) {
-    const ofTokens = write(headers, names.tokens, policy.tokens.rule.limit, tokens, anthropic, nowMs);
-    now = now === "" ? `"tokens";${ofTokens}` : `${now}, "tokens";${ofTokens}`;
+  if (tokens && forTokens) {
+    const left = leftOf(tokens);
+    headers.lines += `${forTokens.begin}${left}${forTokens.middle}${resetOf(tokens, anthropic, nowMs)}\r\n`;
+    now += `${now === "" ? "" : ", "}"tokens";r=${left};t=${Math.ceil(tokens.resetMs / 1000)}`;
   }
-  if (now === "") return;
-  headers.lines += `ratelimit-policy: ${policy.header}\r\nratelimit: ${now}\r\n`;
+  if (now !== "") headers.lines += `${policyLine}${now}\r\n`;
+}
+
+const leftOf = ({ remaining }: Taken): string => String(Math.max(0, Math.floor(remaining)));
+const resetOf = ({ resetMs }: Taken, anthropic: boolean, nowMs: number): string =>
+  anthropic ? new Date(nowMs + resetMs).toISOString() : duration(resetMs);
+
+/** What stands around the figures of one limit. */
+interface Around {
+  readonly begin: string;
+  readonly middle: string;
+}
+
+interface Texts {
+  readonly forRequests: Around | undefined;
+  readonly forTokens: Around | undefined;
+  readonly policyLine: string;
+}
+
+/** Made once a policy. */
+const ofOpenai = new WeakMap<Policy, Texts>();
+const ofAnthropic = new WeakMap<Policy, Texts>();
+
+function textsOf(policy: Policy, anthropic: boolean): Texts {
+  const texts = anthropic ? ofAnthropic : ofOpenai;
+  const known = texts.get(policy);
+  if (known) return known;
+  const around = (counted: Counted | undefined, { limit, remaining, reset }: Names): Around | undefined =>
+    counted && { begin: `${limit}: ${counted.rule.limit}\r\n${remaining}: `, middle: `\r\n${reset}: ` };
+  const names = anthropic ? anthropicNames : openaiNames;
+  const made = {
+    forRequests: around(policy.requests, names.requests),
+    forTokens: around(policy.tokens, names.tokens),
+    policyLine: `ratelimit-policy: ${policy.header}\r\nratelimit: `,
+  };
+  texts.set(policy, made);
+  return made;
 }
 
 interface Names {
   readonly limit: string;
   readonly remaining: string;
   readonly reset: string;
-}
-
-/** Gives what the draft's header says of it. */
-function write(headers: AnswerHeaders, names: Names, limit: number, taken: Taken, anthropic: boolean, nowMs: number): string {
-  const { resetMs } = taken;
-  const left = String(Math.max(0, Math.floor(taken.remaining)));
-  const reset = anthropic ? new Date(nowMs + resetMs).toISOString() : duration(resetMs);
-  headers.lines += `${names.limit}: ${limit}\r\n${names.remaining}: ${left}\r\n${names.reset}: ${reset}\r\n`;
-  return `r=${left};t=${Math.ceil(resetMs / 1000)}`;
 }
 
 /** Written out: a name that is put together is a new text at each request. */

@@ -6,7 +6,7 @@ import { costOf } from "./cost.ts";
 import { createMetering, type Metering } from "./metering.ts";
 import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
 import type { Route } from "./router.ts";
-import { createTail, soundUsage, type Usage } from "./usage.ts";
+import { soundUsage, Tail, type Usage } from "./usage.ts";
 
 export interface CallRecord {
   /** lost: another upstream that was asked too answered first. */
@@ -37,7 +37,7 @@ export class PlacedCall implements CallSink, CallHandle {
   readonly #figures: UpstreamFigures;
   readonly #metering: Metering;
   /** Anthropic says at the beginning of a stream what was read. */
-  readonly #tail: ReturnType<typeof createTail>;
+  readonly #tail: Tail;
   readonly #begun = performance.now();
   #handle: CallHandle | undefined;
   #firstByteMs: number | undefined;
@@ -54,7 +54,7 @@ export class PlacedCall implements CallSink, CallHandle {
     this.#sink = sink;
     this.#figures = figuresOf(metrics, route);
     this.#metering = createMetering(route.provider, call);
-    this.#tail = createTail(call.api === "messages" ? headOfMessages : 0);
+    this.#tail = new Tail(call.api === "messages" ? headOfMessages : 0);
     this.#figures.active.add(1);
   }
 

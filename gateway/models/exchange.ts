@@ -8,7 +8,7 @@ import type { CallHandle, CallSink, ModelCall } from "./provider.ts";
 import { jsonOf, parseJson } from "./translate/json.ts";
 import { streamEnds } from "./translate/stream-ends.ts";
 import { errorText } from "./translate/stream-error.ts";
-import { createTail } from "./usage.ts";
+import { Tail } from "./usage.ts";
 
 const maxErrorBytes = 64 * 1024;
 const clientLeft = (): Error => new Error("the client left");
@@ -37,7 +37,7 @@ export class Exchange implements AnswerHandler, CallHandle, Timed {
   readonly #onHeaders: ModelCall["onHeaders"];
   readonly #totalMs: number;
   readonly #totalAt: number;
-  readonly #tail: ReturnType<typeof createTail> | undefined;
+  readonly #tail: Tail | undefined;
   #controller: AnswerController | undefined;
   #dropConnection: (() => void) | undefined;
   #done = false;
@@ -72,7 +72,7 @@ export class Exchange implements AnswerHandler, CallHandle, Timed {
     this.#totalMs = totalMs;
     this.#totalAt = performance.now() + totalMs;
     this.#onHeaders = onHeaders;
-    this.#tail = stream ? createTail() : undefined;
+    this.#tail = stream ? new Tail() : undefined;
     this.deadline = this.#totalAt;
     watch(this);
   }

@@ -32,35 +32,54 @@ const tailBytes = 4096;
 const nameEnd = Buffer.from('_tokens"');
 const nameBytes = 32;
 
-/** Keeps the first bytes too, where so many are asked for. */
-export function createTail(headBytes = 0) {
-  let chunks: Buffer[] = [];
-  let size = 0;
-  let head = "";
-  function lastOf(): Buffer {
-    const [first] = chunks;
-    return chunks.length === 1 && first ? first : Buffer.concat(chunks).subarray(-tailBytes);
+/** The last bytes of an answer. */
+export class Tail {
+  readonly #headBytes: number;
+  #head = "";
+  /** Most answers come in one piece. */
+  #first: Buffer | undefined = undefined;
+  #more: Buffer[] | undefined = undefined;
+  #size = 0;
+
+  /** Keeps the first bytes too, where so many are asked for. */
+  constructor(headBytes = 0) {
+    this.#headBytes = headBytes;
   }
-  return {
-    push(chunk: Buffer): void {
-      if (head.length < headBytes) head += chunk.toString("latin1", 0, headBytes - head.length);
-      chunks.push(chunk.length > tailBytes ? chunk.subarray(-tailBytes) : chunk);
-      size += Math.min(chunk.length, tailBytes);
-      if (size <= 4 * tailBytes) return;
-      // Copied, so that the large buffer behind it can go.
-      chunks = [Buffer.from(Buffer.concat(chunks).subarray(-tailBytes))];
-      size = tailBytes;
-    },
-    text: () => head + lastOf().toString("latin1"),
-    /** What `readUsage` reads of the text: what comes before the first name of a count is made no text. */
-    usage(): Usage | undefined {
-      const bytes = lastOf();
-      const found = bytes.indexOf(nameEnd);
-      if (found !== -1) return readUsage(head + bytes.toString("latin1", Math.max(0, found - nameBytes)));
-      return head === "" ? undefined : readUsage(head + bytes.toString("latin1", 0, nameBytes));
-    },
-  };
+
+  push(chunk: Buffer): void {
+    if (this.#head.length < this.#headBytes) this.#head += chunk.toString("latin1", 0, this.#headBytes - this.#head.length);
+    const piece = chunk.length > tailBytes ? chunk.subarray(-tailBytes) : chunk;
+    if (this.#first === undefined) this.#first = piece;
+    else if (this.#more) this.#more.push(piece);
+    else this.#more = [piece];
+    this.#size += piece.length;
+    if (this.#size <= 4 * tailBytes) return;
+    // Copied, so that the large buffer behind it can go.
+    this.#first = Buffer.from(this.#last());
+    this.#more = undefined;
+    this.#size = tailBytes;
+  }
+
+  text(): string {
+    return this.#head + this.#last().toString("latin1");
+  }
+
+  /** What `readUsage` reads of the text: what comes before the first name of a count is made no text. */
+  usage(): Usage | undefined {
+    const bytes = this.#last();
+    const head = this.#head;
+    const found = bytes.indexOf(nameEnd);
+    if (found !== -1) return readUsage(head + bytes.toString("latin1", Math.max(0, found - nameBytes)));
+    return head === "" ? undefined : readUsage(head + bytes.toString("latin1", 0, nameBytes));
+  }
+
+  #last(): Buffer {
+    const first = this.#first ?? nothing;
+    return this.#more ? Buffer.concat([first, ...this.#more]).subarray(-tailBytes) : first;
+  }
 }
+
+const nothing = Buffer.alloc(0);
 
 const inputNames = ['"prompt_tokens"', '"input_tokens"'];
 const outputNames = ['"completion_tokens"', '"output_tokens"'];

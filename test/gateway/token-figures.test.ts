@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { guessUsage } from "../../gateway/models/admission/guess-tokens.ts";
 import { countTokens } from "../../gateway/models/token-count.ts";
-import { createTail, readUsage } from "../../gateway/models/usage.ts";
+import { readUsage, Tail } from "../../gateway/models/usage.ts";
 
 let seed = 5;
 const random = (below: number): number => {
@@ -37,7 +37,7 @@ test("usage is read from the bytes as it is from the text of the tail", () => {
   let found = 0;
   for (let round = 0; round < 3000; round += 1) {
     const bytes = Buffer.from(text());
-    const tail = createTail(one(["", "head"]) === "" ? 0 : 64);
+    const tail = new Tail(one(["", "head"]) === "" ? 0 : 64);
     for (let at = 0; at < bytes.length; ) {
       const end = at + 1 + random(bytes.length);
       tail.push(bytes.subarray(at, end));
@@ -48,7 +48,7 @@ test("usage is read from the bytes as it is from the text of the tail", () => {
     assert.deepEqual(tail.usage(), expected);
   }
   assert.ok(found > 100, `${found}`);
-  assert.equal(createTail().usage(), undefined);
+  assert.equal(new Tail().usage(), undefined);
 });
 
 test("the limit of an answer is the one that the plain way finds", () => {

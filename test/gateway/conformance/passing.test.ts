@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { CallSink } from "../../../gateway/models/provider.ts";
 import { askForUsage } from "../../../gateway/models/stream-usage.ts";
-import { createTail, readUsage, type Usage } from "../../../gateway/models/usage.ts";
+import { readUsage, Tail, type Usage } from "../../../gateway/models/usage.ts";
 import { type FakeUpstream, startFakeUpstream } from "../../support/fake-upstream.ts";
 import { bearer, fakeConfig, startGateway, type TestGateway, token } from "../../support/gateway.ts";
 
@@ -112,7 +112,7 @@ describe("token counts of a stream whose client did not ask for them", () => {
 
 describe("caches in token counts", () => {
   test("Anthropic counts them beside the input, and says the input at the beginning", () => {
-    const tail = createTail(2048);
+    const tail = new Tail(2048);
     tail.push(
       Buffer.from(
         'data: {"type":"message_start","message":{"usage":{"input_tokens":10,"cache_creation_input_tokens":3,"cache_read_input_tokens":4,"output_tokens":1}}}\n\n',
