@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { benchConfig, portkeyVersion, startNginx, startOurs, startPortkey } from "./speed/contenders.ts";
-import { type Figure, figuresOf, runRounds } from "./speed/figures.ts";
+import { type Figure, figuresOf, runRounds, warmUp } from "./speed/figures.ts";
 import { guardsOf, usageSeen } from "./speed/guards.ts";
 import { createLoad } from "./speed/load.ts";
 import { build, loadCpu, missingTools, type Program, startOn, testedCpu, watched } from "./speed/programs.ts";
@@ -50,8 +50,7 @@ async function run(): Promise<number> {
     nginx: keep(await startNginx(folder, upstreamPort)),
     portkey: keep(await startPortkey()),
   };
-  const warm = createLoad(join(folder, "load"), folder, 1);
-  await runRounds(contenders, upstreamPort, 1, warm, values.only ?? "chat,responses,messages,large");
+  await warmUp(contenders, upstreamPort, createLoad(join(folder, "load"), folder, values.quick ? 1 : 2), values.only);
   const found = await runRounds(contenders, upstreamPort, rounds, load, values.only);
   figures.unshift(...figuresOf(found));
   if (wants("scrape")) figures.push(await scrape());

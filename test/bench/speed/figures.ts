@@ -100,6 +100,35 @@ export async function runRounds(
   return found;
 }
 
+/** Programs in JavaScript are compiled while they run: what is measured is what they reach after some ten thousand calls. */
+const mostWarmUps = 8;
+const settled = 1.04;
+
+/** Each work is asked for until its rate grows no more. */
+export async function warmUp(
+  contenders: Contenders,
+  upstreamPort: number,
+  run: RunLoad,
+  only: string | undefined,
+): Promise<void> {
+  const wanted = (only ?? "chat,responses,messages,large").split(",");
+  for (const [name, { load, runs }] of Object.entries(scenarios(upstreamPort))) {
+    if (!wanted.includes(name)) continue;
+    for (const who of names) {
+      const work = runs[who];
+      let best = 0;
+      let inVain = 0;
+      for (let count = 0; work && inVain < (who === "nginx" ? 1 : 2) && count < mostWarmUps; count += 1) {
+        const result = await run(contenders[who], load, work);
+        const reached = result.perSecond + result.eventsPerSecond;
+        console.error(`warming up ${name} ${who}: ${say(result)}`);
+        inVain = reached < best * settled ? inVain + 1 : 0;
+        best = Math.max(best, reached);
+      }
+    }
+  }
+}
+
 function say({ perSecond, eventsPerSecond, p50us, p99us, cpuUs, busy }: Run): string {
   const rate = eventsPerSecond > 0 ? `${eventsPerSecond.toFixed(0)} chunks/s` : `${perSecond.toFixed(0)}/s`;
   const times = eventsPerSecond > 0 ? "" : `, p50 ${p50us} µs, p99 ${p99us} µs`;
