@@ -17,5 +17,7 @@ export interface Finding {
 
 export interface Check {
   name: string;
+  /** False where there was nothing to look at, such as a server that cannot be reached; left out: always. */
+  looked?(subject: Subject): Promise<boolean>;
   run(subject: Subject): Finding[] | Promise<Finding[]>;
 }

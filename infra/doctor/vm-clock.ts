@@ -1,12 +1,13 @@
 /** The server's clock is right: certificates and tokens begin and end at a time. */
 import type { Check, Finding } from "./check.ts";
-import { lookAtServer } from "./vm-subject.ts";
+import { lookAtServer, looked } from "./vm-subject.ts";
 
 const noticedSeconds = 30;
 const refusedSeconds = 600;
 
 export const vmClock: Check = {
   name: "clock",
+  looked,
   async run(subject) {
     const facts = (await lookAtServer(subject))?.facts;
     return facts ? clockFindings(facts.time, Date.now() / 1000) : [];

@@ -2,10 +2,11 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { Check, Finding } from "./check.ts";
-import { lookAtServer } from "./vm-subject.ts";
+import { lookAtServer, looked } from "./vm-subject.ts";
 
 export const vmNames: Check = {
   name: "DNS names",
+  looked,
   async run(subject) {
     const server = await lookAtServer(subject);
     if (!server?.facts) return [];

@@ -1,9 +1,10 @@
 /** The ports of the proxy and of the gateway are free on the server, or held by what is ours or may be shared. */
 import type { Check, Finding } from "./check.ts";
-import { lookAtServer, type VmSubject } from "./vm-subject.ts";
+import { lookAtServer, looked, type VmSubject } from "./vm-subject.ts";
 
 export const vmPorts: Check = {
   name: "ports",
+  looked,
   async run(subject) {
     const server = await lookAtServer(subject);
     return server ? portFindings(server) : [];

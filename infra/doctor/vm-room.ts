@@ -1,7 +1,7 @@
 /** The server has memory and disk for what is put on it. */
 import type { ServerFacts } from "../components/vm/facts.ts";
 import type { Check, Finding } from "./check.ts";
-import { lookAtServer } from "./vm-subject.ts";
+import { lookAtServer, looked } from "./vm-subject.ts";
 
 const neededMemoryMb = 2048;
 const neededDiskMb = 1024;
@@ -9,6 +9,7 @@ const comfortableDiskMb = 4096;
 
 export const vmMemory: Check = {
   name: "memory",
+  looked,
   async run(subject) {
     const facts = (await lookAtServer(subject))?.facts;
     return facts ? memoryFindings(facts) : [];
@@ -17,6 +18,7 @@ export const vmMemory: Check = {
 
 export const vmDisk: Check = {
   name: "disk",
+  looked,
   async run(subject) {
     const facts = (await lookAtServer(subject))?.facts;
     return facts ? diskFindings(facts) : [];

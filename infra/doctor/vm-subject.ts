@@ -46,6 +46,8 @@ export function lookAtServer(subject: Subject): Promise<VmSubject | undefined> {
   return now;
 }
 
+export const looked = async (subject: Subject): Promise<boolean> => (await lookAtServer(subject))?.facts !== undefined;
+
 /** The stack's secrets that a login needs. */
 export async function loginSecrets(vm: VmSettings, secret: Subject["secret"]): Promise<{ [key: string]: string }> {
   const secrets: { [key: string]: string } = {};

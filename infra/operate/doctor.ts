@@ -13,7 +13,9 @@ export async function runDoctor(args: string[]): Promise<number> {
   for (const check of checksOf(workplace)) {
     const findings = await check.run(subject);
     failed ||= findings.some(({ level }) => level === "error");
-    if (findings.length === 0) console.log(`ok       ${check.name}`);
+    const looked = (await check.looked?.(subject)) ?? true;
+    if (findings.length === 0)
+      console.log(`${looked ? "ok      " : "-       "} ${check.name}${looked ? "" : ": not looked at"}`);
     for (const finding of findings) console.log(`${finding.level.padEnd(8)} ${check.name}: ${finding.message}`);
   }
   return failed ? 1 : 0;
