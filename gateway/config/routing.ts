@@ -60,7 +60,6 @@ export const hedgeSchema = z
   .describe(
     "the same request to a second upstream when the first is slow to answer; the first to answer wins, the other is dropped. Never for clients that forbid fallbacks, nor for answers that the provider keeps",
   );
-export type Hedge = z.output<typeof hedgeSchema>;
 
 export const routingSchema = z.strictObject({
   fallbacks: z

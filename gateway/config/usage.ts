@@ -17,4 +17,3 @@ export const usageSchema = z.strictObject({
     .default(400)
     .describe("sums of each hour, which /api/usage shows, are kept this long"),
 });
-export type UsageConfig = z.output<typeof usageSchema>;

@@ -39,6 +39,3 @@ export interface Gate {
 
 /** Nothing is held. */
 export const openPlace: Place = { leave: () => {} };
-
-/** No limits. */
-export const openGate: Gate = { enter: () => openPlace, isAsking: () => false, wait: () => () => {} };

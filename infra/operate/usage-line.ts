@@ -24,7 +24,7 @@ export async function usageLine(url: string, token: string | undefined, now = ne
     const number = (value: number): string => value.toLocaleString("en-US", { maximumFractionDigits: 4 });
     const cost = Object.entries(totals.cost).map(([currency, value]) => `${number(value)} ${currency}`);
     const parts = [
-      `${number(totals.requests)} calls of models`,
+      totals.requests === 1 ? "1 call of a model" : `${number(totals.requests)} calls of models`,
       `${number(totals.inputTokens)} tokens in`,
       `${number(totals.outputTokens)} out`,
       ...(cost.length > 0 ? [`cost ${cost.join(" + ")}`] : []),

@@ -30,7 +30,7 @@ export const demo = {
         native: { "chat-completions": "" },
         upstream: chatUpstream,
         path: "",
-        send: (_path, _body, call, sink) => (call.stream ? streamed(words, call, sink, delayMs) : whole(call, sink)),
+        send: (_path, _body, call, sink) => (call.stream ? streamed(words, call, sink, delayMs) : whole(words, call, sink)),
       }),
       listServed: async () => ["demo"],
       close: async () => {},
@@ -39,13 +39,18 @@ export const demo = {
   },
 } satisfies ProviderKind<typeof options>;
 
-const usage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+/** By a rule of thumb for what is read, and one for each word that is written. */
+function usageOf({ body }: ModelCall, words: number) {
+  const read = Math.ceil(body.length / 4);
+  return { prompt_tokens: read, completion_tokens: words, total_tokens: read + words };
+}
 
 function envelope(call: ModelCall, object: string) {
   return { id: `chatcmpl-${call.requestId}`, object, created: Math.floor(Date.now() / 1000), model: call.model };
 }
 
-function whole(call: ModelCall, sink: CallSink) {
+function whole(words: readonly string[], call: ModelCall, sink: CallSink) {
+  const usage = usageOf(call, words.length);
   const message = { role: "assistant", content: text };
   const body = { ...envelope(call, "chat.completion"), choices: [{ index: 0, message, finish_reason: "stop" }], usage };
   const bytes = Buffer.from(JSON.stringify(body));
@@ -72,6 +77,8 @@ function streamed(words: readonly string[], call: ModelCall, sink: CallSink, del
     if (next >= words.length) {
       sink.data(event({}, "stop"));
       sink.data(Buffer.from("data: [DONE]\n\n"));
+      const { prompt_tokens: input, completion_tokens: output } = usageOf(call, words.length);
+      sink.usage?.({ input, output });
       sink.end();
       return;
     }
