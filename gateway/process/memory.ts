@@ -6,10 +6,19 @@ import { runInNewContext } from "node:vm";
 /** Long enough after the start that nobody waits for the first answers, which this pause would hold up. */
 const afterMs = 1000;
 
-/** Once, and only in a moment without requests. */
+/** A process that needs less than this share of a processor has nothing to do. */
+const quietShare = 0.02;
+
+/** Once, and only when there was nothing to do for a while: after an update the requests are there from the first moment. */
 export function trimAfterStart(isIdle: () => boolean): void {
+  let used = process.cpuUsage();
+  let since = performance.now();
   const attempt = (): void => {
-    if (!isIdle()) {
+    const { user, system } = process.cpuUsage(used);
+    const share = (user + system) / 1000 / (performance.now() - since);
+    used = process.cpuUsage();
+    since = performance.now();
+    if (share > quietShare || !isIdle()) {
       setTimeout(attempt, 5 * afterMs).unref();
       return;
     }
