@@ -59,7 +59,7 @@ function unquote(word: string): string {
 }
 
 async function yamlOffsets(text: string): Promise<Map<string, number>> {
-  const { parseDocument, visit, isScalar } = await import("yaml");
+  const { parseDocument, visit, isScalar } = await import("./yaml.ts");
   const offsets = new Map<string, number>();
   const document = parseDocument(text);
   visit(document, {

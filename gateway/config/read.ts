@@ -111,7 +111,7 @@ async function parse(file: string, text: string, faults: Fault[]): Promise<unkno
     return undefined;
   }
   if (/\.ya?ml$/.test(file)) {
-    const { parseDocument } = await import("yaml");
+    const { parseDocument } = await import("./yaml.ts");
     const document = parseDocument(text, { prettyErrors: true });
     const [error] = document.errors;
     if (!error) return camelKeys(document.toJS() ?? {});

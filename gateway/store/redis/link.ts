@@ -38,7 +38,7 @@ export function openRedis(options: Options): RedisLink {
   );
 
   async function connect() {
-    const { createClient } = await import("@redis/client");
+    const { createClient } = await import("./client.ts");
     const secure = options.url.startsWith("rediss:");
     const socket = {
       connectTimeout: connectMs,
