@@ -52,7 +52,7 @@ function parts(): Part[] {
       name: "e2e",
       what: `${e2e.length} files with real programs, processes and clones`,
       // Two at a time: most of their time is waiting for processes of their own.
-      command: nodeTest(e2e, { timeoutMs: 600_000, concurrency: 2 }),
+      command: nodeTest(e2e, { timeoutMs: 1_200_000, concurrency: 2 }),
       fast: false,
     },
   ];
