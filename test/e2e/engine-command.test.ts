@@ -1,6 +1,6 @@
 /** The command provider with real processes: output, files, time limits, and that none outlives the engine. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -200,6 +200,7 @@ for (const before of ["0", "20"]) {
     await pidIn(group);
     const pids = readFileSync(join(folder, group), "utf8").trim().split(" ").map(Number);
     assert.equal(pids[2] === engine.pid, before === "0", "who started it");
+    await ownGroup(await pidIn(service));
     engine.kill("SIGKILL");
     for (const pid of pids) await gone(pid);
     const servicePid = await pidIn(service);
@@ -239,6 +240,17 @@ test("types that are not there name the plug-in that may have them", async () =>
 });
 
 /** The command writes it before it goes on. */
+/** Until setsid has run in it, it belongs to the command. */
+async function ownGroup(pid: number): Promise<void> {
+  const end = Date.now() + 10_000;
+  for (;;) {
+    const { stdout } = spawnSync("ps", ["-o", "pgid=", "-p", String(pid)], { encoding: "utf8" });
+    if (Number(stdout) === pid) return;
+    assert.ok(Date.now() < end, `${pid} never left the group`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 async function pidIn(name: string): Promise<number> {
   const file = join(folder, name);
   const end = Date.now() + 10_000;
