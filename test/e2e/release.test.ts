@@ -23,6 +23,7 @@ import { provideImages } from "../support/docker-images.ts";
 import { bearer, chat, freePort, type GatewayProcess, spawnGateway, token } from "../support/gateway.ts";
 import { type Outcome, runCommand } from "../support/outcome.ts";
 import { isRunning } from "../support/processes.ts";
+import { startRedis, whyNoRedis } from "../support/redis.ts";
 
 const platform: ReleasePlatform = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
 const folder = mkdtempSync(join(tmpdir(), "openclaw-release-e2e-"));
@@ -73,6 +74,34 @@ describe("a release, unpacked where nothing else is", () => {
     home = join(place, release.id);
     // What was unpacked stands alone.
     rmSync(join(folder, "home"), { recursive: true });
+  });
+
+  test("what is loaded late is there: Redis, and the reader of YAML", { timeout: 120_000 }, async (t) => {
+    const why = whyNoRedis();
+    if (why !== undefined) return t.skip(why);
+    const redis = await startRedis();
+    t.after(() => redis.close());
+    const port = await freePort();
+    const state = join(folder, "late");
+    mkdirSync(state);
+    const config = join(folder, "late.yaml");
+    const stack = `{"cluster":{"redisUrl":"${redis.url}"}}`;
+    writeFileSync(
+      config,
+      `gateway:\n  port: ${port}\n  auth:\n    token: ${token}\nmodels:\n  providers:\n    demo:\n      api: demo\nplugins: {"entries":{"openclaw-stack":{"config":${stack}}}}\n`,
+      { mode: 0o600 },
+    );
+    const program = [inside("bin/node"), ...nodeFlags, inside("gateway/main.js")];
+    const gateway = spawnGateway(config, state, port, [], { program, path: "/nowhere" });
+    running.push(gateway);
+    await gateway.says("gateway_ready");
+    const seen = await until("Redis", async () => {
+      const answer = await fetch(`${gateway.url}/readyz`, { headers: bearer });
+      const { cluster }: { cluster?: { redis?: string } } = JSON.parse(await answer.text());
+      return cluster?.redis === "up" ? cluster.redis : undefined;
+    });
+    assert.equal(seen, "up", gateway.output());
+    await gateway.stop();
   });
 
   test("serves with two workers and its record of usage, and drains to exit code 0", { timeout: 120_000 }, async () => {
