@@ -23,10 +23,14 @@ export interface GatewayExit {
 }
 
 /**
- * Young spaces that hold a few thousand calls: what a call leaves behind is then cleared away without being looked at. With spaces
- * of 4 MB some of each call lives on into the old space, and the gateway serves half as many.
+ * A bargain between memory and speed. With larger young spaces less of each call lives on into the old one, which costs time; but
+ * 32 MB take 60 MB more under load. The old space grows by seven tenths between two collections, not threefold.
  */
-export const nodeFlags: readonly string[] = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=32"];
+export const nodeFlags: readonly string[] = [
+  "--disable-warning=ExperimentalWarning",
+  "--max-semi-space-size=8",
+  "--heap-growing-percent=70",
+];
 
 /** @param descriptor the listening socket; it becomes descriptor 3 of the gateway */
 export function startGateway(spec: ProcessSpec, directory: string, descriptor: number, logDescriptor: number): GatewayChild {

@@ -31,7 +31,7 @@ export interface Release {
 /** The command line, started from wherever the release lies. */
 const launcher = `#!/bin/sh
 here=$(dirname "$(readlink -f "$0")")
-exec "$here/node" --disable-warning=ExperimentalWarning --max-semi-space-size=32 "$here/../gateway/main.js" "$@"
+exec "$here/node" --disable-warning=ExperimentalWarning --max-semi-space-size=8 --heap-growing-percent=70 "$here/../gateway/main.js" "$@"
 `;
 
 export function buildRelease(platform: ReleasePlatform): Release {
