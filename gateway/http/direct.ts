@@ -1,9 +1,8 @@
 // The short way of plain model calls: past the router and its hooks, with the same checks. All that is not plain goes the long way.
-import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { stackOf } from "../config/rules.ts";
 import { toGatewayError } from "../errors.ts";
 import { AnswerHeaders } from "../models/answer-headers.ts";
-import type { ClientAnswer } from "./answer.ts";
 import { requireScope } from "./auth.ts";
 import type { GatewayContext } from "./context.ts";
 import { errorShapeOf } from "./error-shapes.ts";
@@ -12,31 +11,18 @@ import { NodeAnswer } from "./node-answer.ts";
 import type { Pipelines } from "./pipelining.ts";
 import { sendError } from "./relay.ts";
 import { Visit } from "./visit.ts";
-import { readPlainRequests } from "./wire/front.ts";
+import { type PlainRequest, readPlainRequests } from "./wire/front.ts";
 
 /** A request whose head is known to be plain. */
-export interface PlainCall {
-  readonly url: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly remoteAddress: string;
-  readonly answer: ClientAnswer;
-  /** `done` is called once, when the whole body is there; never when the client leaves before. */
-  readBody(done: (body: Buffer) => void): void;
-}
+type PlainCall = Omit<PlainRequest, "contentLength">;
 
 /** `leave` hears of the answer's end. */
-export function serveDirectly(context: GatewayContext): (plain: PlainCall, call: ModelCall, leave?: () => void) => void {
+function serveDirectly(context: GatewayContext): (plain: PlainCall, call: ModelCall, leave?: () => void) => void {
   const { entrance } = context;
 
   function refuse(visit: Visit, headers: AnswerHeaders, error: unknown): void {
     const failure = toGatewayError(error);
-    visit.errorCode = failure.code;
-    if (failure.code === "internal") {
-      const { cause } = failure;
-      const text = cause instanceof Error ? (cause.stack ?? cause.message) : failure.message;
-      context.log.error("request_failed", text, { request_id: visit.id });
-    }
-    if (failure.status === 401 || failure.status === 403) context.metrics.connectionsFailed.add(1, failure.code);
+    visit.failed(failure);
     const { answer } = visit;
     if (!answer.begun && !answer.gone) sendError(answer, failure, headers, errorShapeOf(visit.route));
   }

@@ -3,10 +3,10 @@ import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { AnswerHeaders } from "../models/answer-headers.ts";
 import type { ClientAnswer } from "./answer.ts";
+import { asChunk, lastChunk } from "./chunk.ts";
 
 /** A larger body is not worth a copy. */
 const maxTextBytes = 16 * 1024;
-const lastChunk = "0\r\n\r\n";
 
 export class NodeAnswer implements ClientAnswer {
   onClose: (() => void) | undefined;
@@ -54,7 +54,7 @@ export class NodeAnswer implements ClientAnswer {
 
   begin(status: number, headers: AnswerHeaders): void {
     const response = this.#response;
-    const isChunked = headers.get("content-length") === undefined && response.useChunkedEncodingByDefault;
+    const isChunked = headers.get("content-length") === undefined && this.mayChunk;
     response.writeHead(status, { ...headers.toObject(), ...(isChunked ? { "transfer-encoding": "chunked" } : {}) });
     // Chunks are framed here: Node makes three pieces of each.
     this.#framed = response.chunkedEncoding;
@@ -89,17 +89,4 @@ export class NodeAnswer implements ClientAnswer {
     this.#closed = true;
     this.onClose?.();
   }
-}
-
-const chunkEnd = "\r\n";
-
-/** RFC 9112 7.1. */
-export function asChunk(bytes: Buffer): Buffer {
-  const size = bytes.length.toString(16);
-  const framed = Buffer.allocUnsafe(size.length + bytes.length + 4);
-  framed.write(size, 0, "latin1");
-  framed.write(chunkEnd, size.length, "latin1");
-  framed.set(bytes, size.length + 2);
-  framed.write(chunkEnd, framed.length - 2, "latin1");
-  return framed;
 }

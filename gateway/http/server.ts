@@ -110,9 +110,7 @@ export async function createServer(
   });
   server.setErrorHandler((error, request, reply) => {
     const failure = fromFastify(error);
-    request.visit.errorCode = failure.code;
-    if (failure.code === "internal") context.log.error("request_failed", describe(failure), { request_id: request.visit.id });
-    if (failure.status === 401 || failure.status === 403) context.metrics.connectionsFailed.add(1, failure.code);
+    request.visit.failed(failure);
     return reply
       .code(failure.status)
       .headers(errorHeaders(failure))
@@ -191,11 +189,6 @@ function pathOf(error: unknown): string {
 function fromFastify(error: unknown): GatewayError {
   return error instanceof GatewayError ? error : (fastifyErrors[systemCode(error)]?.() ?? toGatewayError(error));
 }
-
-const describe = (error: GatewayError): string => {
-  const { cause } = error;
-  return cause instanceof Error ? (cause.stack ?? cause.message) : error.message;
-};
 
 function watchConnections(server: FastifyInstance, { metrics }: GatewayContext): void {
   server.server.on("connection", (socket) => {

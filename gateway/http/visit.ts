@@ -75,6 +75,18 @@ export class Visit implements UnderWay {
     this.relay?.cut(error);
   }
 
+  /** It is refused, or was let down. */
+  failed(failure: GatewayError): void {
+    const { log, metrics } = this.#context;
+    const { code, status, cause, message } = failure;
+    this.errorCode = code;
+    if (code === "internal") {
+      const text = cause instanceof Error ? (cause.stack ?? cause.message) : message;
+      log.error("request_failed", text, { request_id: this.id });
+    }
+    if (status === 401 || status === 403) metrics.connectionsFailed.add(1, code);
+  }
+
   /** On `close` also streams that were taken over have ended. */
   #close(): void {
     const { answer, route } = this;

@@ -1,4 +1,5 @@
 // The headers of one answer, as the layers that a call goes through add to them.
+import { isHeaderValue } from "./http1/header-text.ts";
 
 /** Most answers have few: what is not there takes no room. */
 const none: string[] = [];
@@ -59,10 +60,8 @@ export class AnswerHeaders {
   }
 }
 
-const forbidden = /[^\t\x20-\x7e\x80-\xff]/;
-
 /** A line of its own, for a value that was not made here. Throws where it holds what could end a header early. */
 export function headerLine(name: string, value: string): string {
-  if (forbidden.test(value)) throw new TypeError(`the header ${name} has a character that no header can have`);
+  if (!isHeaderValue(value)) throw new TypeError(`the header ${name} has a character that no header can have`);
   return `${name}: ${value}\r\n`;
 }

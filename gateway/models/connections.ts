@@ -1,7 +1,7 @@
 // Connections to upstreams: kept for the next call, a bounded number to each. One that nobody waits for any more is dropped.
 import type { Dial } from "./dial.ts";
 import { type AnswerHandler, type Connection, createConnection } from "./http1/connection.ts";
-import type { UpstreamRequest } from "./http1/request-bytes.ts";
+import type { UpstreamRequest } from "./http1/request-head.ts";
 
 export interface Connections {
   /** One call has one connection, so that dropping it ends exactly that call. */

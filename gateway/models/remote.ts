@@ -7,7 +7,7 @@ import type { Connections } from "./connections.ts";
 import { createDial } from "./dial.ts";
 import { Exchange } from "./exchange.ts";
 import type { AnswerController } from "./http1/connection.ts";
-import { headerLines, lineOf, type UpstreamRequest } from "./http1/request-bytes.ts";
+import { headerLines, lineOf, type UpstreamRequest } from "./http1/request-head.ts";
 import type { CallHandle, CallSink, ModelCall, ProviderDeps } from "./provider.ts";
 
 export interface RemoteSettings {

@@ -1,6 +1,7 @@
 // The head of an answer in HTTP/1.1's bytes. What could end a header early is refused.
 import { STATUS_CODES } from "node:http";
 import type { AnswerHeaders } from "../../models/answer-headers.ts";
+import { isHeaderName, isHeaderValue } from "../../models/http1/header-text.ts";
 
 const statusLines = new Map<number, string>();
 
@@ -37,24 +38,14 @@ const maxLines = 256;
 function lineOf(name: string, given: string): string {
   const known = lines.get(name);
   if (known?.given === given) return known.line;
-  if (known === undefined && !isName(name)) throw new TypeError(`no header can be called ${JSON.stringify(name)}`);
-  if (!isValue(given)) throw new TypeError(`the header ${name} has a character that no header can have`);
+  if (known === undefined && !isHeaderName(name)) throw new TypeError(`no header can be called ${JSON.stringify(name)}`);
+  if (!isHeaderValue(given)) throw new TypeError(`the header ${name} has a character that no header can have`);
   const line = `${name}: ${given}\r\n`;
   if (known !== undefined) {
     known.given = given;
     known.line = line;
   } else if (lines.size < maxLines) lines.set(name, { given, line });
   return line;
-}
-
-const isName = (name: string): boolean => /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name);
-
-function isValue(value: string): boolean {
-  for (let at = 0; at < value.length; at += 1) {
-    const code = value.charCodeAt(at);
-    if ((code < 0x20 && code !== 0x09) || code === 0x7f || code > 0xff) return false;
-  }
-  return true;
 }
 
 /** The end of a head that says when the connection is closed. Made once in a while, since it has the date. */

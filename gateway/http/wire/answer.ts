@@ -2,7 +2,9 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import type { AnswerHeaders } from "../../models/answer-headers.ts";
+import { writeTogether } from "../../models/http1/write-together.ts";
 import type { ClientAnswer } from "../answer.ts";
+import { asChunk, lastChunk } from "../chunk.ts";
 import { type HeadEnds, headerLines, statusLine } from "./answer-head.ts";
 import type { RequestHead } from "./request-head.ts";
 
@@ -31,12 +33,6 @@ export interface Line {
   /** To be closed once what was written is handed over. */
   breakOff(): void;
 }
-
-/** A larger answer is not worth a copy. */
-const sheetBytes = 18 * 1024;
-/** Answers are put together here: most are handed to the system before `write` returns. */
-let sheet = Buffer.allocUnsafeSlow(sheetBytes);
-const lastChunk = "0\r\n\r\n";
 
 export class Exchange implements PlainRequest, ClientAnswer {
   readonly url: string;
@@ -111,15 +107,7 @@ export class Exchange implements PlainRequest, ClientAnswer {
     const isBare = hasNoBody(status);
     const bytes = isBare ? 0 : body.length;
     const head = this.#head(status, headers, isBare ? "" : `content-length: ${bytes}\r\n`);
-    const { socket } = this.#line;
-    if (bytes === 0) socket.write(head, "latin1");
-    else if (head.length + bytes <= sheet.length) writeTogether(socket, head, body);
-    else {
-      socket.cork();
-      socket.write(head, "latin1");
-      socket.write(body);
-      socket.uncork();
-    }
+    writeTogether(this.#line.socket, head, isBare ? undefined : body);
     this.#end();
   }
 
@@ -208,27 +196,4 @@ export class Exchange implements PlainRequest, ClientAnswer {
   }
 }
 
-function writeTogether(socket: Socket, head: string, body: Buffer): void {
-  const size = head.length;
-  sheet.write(head, 0, size, "latin1");
-  sheet.set(body, size);
-  socket.write(sheet.subarray(0, size + body.length));
-  // Not yet: these bytes must stay as they are.
-  if (socket.writableLength > 0) sheet = Buffer.allocUnsafeSlow(sheetBytes);
-}
-
 const hasNoBody = (status: number): boolean => status === 204 || status === 304;
-
-/** RFC 9112 7.1. */
-function asChunk(bytes: Buffer): Buffer {
-  const size = bytes.length.toString(16);
-  const framed = Buffer.allocUnsafe(size.length + bytes.length + 4);
-  let at = 0;
-  for (; at < size.length; at += 1) framed[at] = size.charCodeAt(at);
-  framed[at] = 0x0d;
-  framed[at + 1] = 0x0a;
-  framed.set(bytes, at + 2);
-  framed[framed.length - 2] = 0x0d;
-  framed[framed.length - 1] = 0x0a;
-  return framed;
-}

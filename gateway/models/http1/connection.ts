@@ -2,7 +2,8 @@
 import type { Socket } from "node:net";
 import type { AnswerHeaders } from "./answer-head.ts";
 import { createAnswerParser } from "./answer-parser.ts";
-import { keepBytes, requestBytes, type UpstreamRequest } from "./request-bytes.ts";
+import { requestHead, type UpstreamRequest } from "./request-head.ts";
+import { writeTogether } from "./write-together.ts";
 
 export interface AnswerController {
   /** Drops the connection; the handler is told nothing more. */
@@ -142,18 +143,10 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
       if (handler !== next) return;
       handler = undefined;
       if (socket.destroyed) throw closedEarly();
-      const { head, body } = requestBytes(request);
+      const head = requestHead(request);
       handler = next;
       parser.expect();
-      if (body === undefined) {
-        socket.write(head);
-        if (socket.writableLength > 0) keepBytes();
-        return;
-      }
-      socket.cork();
-      socket.write(head);
-      socket.write(body);
-      socket.uncork();
+      writeTogether(socket, head, request.body);
     },
     get usableUntil() {
       return usableUntil;

@@ -1,5 +1,6 @@
-// A request in HTTP/1.1's bytes. What could end a header early is refused.
+// The head of a request in HTTP/1.1. What could end a header early is refused.
 import { GatewayError } from "../../errors.ts";
+import { isHeaderName, isHeaderValue } from "./header-text.ts";
 
 export interface UpstreamRequest {
   /** "http://host:port". */
@@ -15,19 +16,7 @@ export interface UpstreamRequest {
   readonly reset?: boolean;
 }
 
-const name = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-const value = /^[\t\x20-\x7e\x80-\xff]*$/;
 const target = /^[\x21-\x7e]+$/;
-/** A body that is smaller, with its head, is copied behind it, so that one call of the system sends both. */
-const sheetBytes = 18 * 1024;
-/** Where they are put together: most are handed to the system before the socket's `write` returns. */
-let sheet = Buffer.allocUnsafeSlow(sheetBytes);
-
-/** What requestBytes gave last is still to be sent: it must stay as it is. */
-export function keepBytes(): void {
-  sheet = Buffer.allocUnsafeSlow(sheetBytes);
-}
-
 /** Headers as they are sent. */
 export function headerLines(headers: Readonly<Record<string, string>>): string {
   let text = "";
@@ -38,20 +27,10 @@ export function headerLines(headers: Readonly<Record<string, string>>): string {
   return text;
 }
 
-/** What it gives is good until it is called again, or for ever where `keepBytes` is called before. */
-export function requestBytes({ origin, path, method, headers, lines = "", body, reset }: UpstreamRequest): {
-  head: Buffer;
-  body?: Buffer;
-} {
-  let text = `${startOf(method, path, origin, reset === true)}${lines}${headerLines(headers)}`;
-  if (!body) return { head: Buffer.from(`${text}\r\n`, "latin1") };
-  const { length } = body;
-  text += `content-length: ${length}\r\n\r\n`;
-  const size = text.length;
-  if (size + length > sheetBytes) return { head: Buffer.from(text, "latin1"), body };
-  sheet.write(text, 0, size, "latin1");
-  sheet.set(body, size);
-  return { head: sheet.subarray(0, size + length) };
+/** All that comes before the body. */
+export function requestHead({ origin, path, method, headers, lines = "", body, reset }: UpstreamRequest): string {
+  const text = `${startOf(method, path, origin, reset === true)}${lines}${headerLines(headers)}`;
+  return body ? `${text}content-length: ${body.length}\r\n\r\n` : `${text}\r\n`;
 }
 
 interface Start {
@@ -84,8 +63,8 @@ const maxLines = 256;
 export function lineOf(key: string, given: string): string {
   const known = knownLines.get(key);
   if (known?.given === given) return known.line;
-  if (!name.test(key)) throw invalid("the name of a header");
-  if (!value.test(given)) throw invalid(`the header ${key}`);
+  if (!isHeaderName(key)) throw invalid("the name of a header");
+  if (!isHeaderValue(given)) throw invalid(`the header ${key}`);
   const line = `${key}: ${given}\r\n`;
   // These are of one request only.
   if (key === "x-request-id" || key === "traceparent") return line;
