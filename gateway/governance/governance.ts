@@ -12,8 +12,8 @@ import type { Metrics } from "../observability/metrics.ts";
 import { budgetKey, type Meter, type Taken } from "../store/allowances.ts";
 import { writeLimitHeaders } from "./headers.ts";
 import { mayAsk, modelRefusal } from "./models.ts";
-import { type Counted, type Policy, periodOf, policyOf } from "./policy.ts";
-import { type Ask, giveBack, type Reservation, reserve, settle } from "./reservation.ts";
+import { type Ask, type Counted, type Policy, periodOf, policyOf } from "./policy.ts";
+import { giveBack, type Reservation, reserve, settle } from "./reservation.ts";
 
 interface Deps {
   readonly meter: Meter;

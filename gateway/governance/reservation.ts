@@ -2,8 +2,6 @@
 import type { Meter, Taken } from "../store/allowances.ts";
 import type { Ask } from "./policy.ts";
 
-export type { Ask } from "./policy.ts";
-
 export interface Reservation {
   readonly asks: readonly Ask[];
   /** One for each ask; of a refusal, the last one is what was refused. */
@@ -30,11 +28,9 @@ export function reserve(meter: Meter, asks: readonly Ask[], taken: Taken[] = [])
 
 /** What was taken before the refusal was not used. */
 function refuse(meter: Meter, asks: readonly Ask[], taken: readonly Taken[]): Reservation {
-  for (const [index, one] of taken.entries()) {
-    const ask = asks[index];
-    if (ask && one.ok) meter.settle(ask.key, -one.amount, ask.rule, one);
-  }
-  return { asks, taken, refused: asks[taken.length - 1] };
+  const refusal = { asks, taken, refused: asks[taken.length - 1] };
+  giveBack(meter, refusal);
+  return refusal;
 }
 
 /** `budget` in millionths. Returns what is left of the budget, as far as this call tells. */

@@ -55,8 +55,8 @@ export interface Allowances {
   settle(key: string, rule: Rule, delta: number, stamp: number): void;
   /** A process is gone: what it held at the same time is free. */
   drop(holder: string): void;
-  /** For a process that asks alone: takes and corrects without leases. Undefined where others may ask too. */
-  readonly sole?: Pick<Meter, "settle"> & { take(key: string, amount: number, rule: Rule, least?: number): Taken };
+  /** For a process that asks alone: nothing is leased ahead, and all figures are exact. Undefined where others may ask too. */
+  readonly sole?: Meter;
 }
 
 export interface Taken {

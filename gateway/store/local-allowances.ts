@@ -1,5 +1,5 @@
 // Allowances counted in this process's memory: for a gateway of one process, and behind the primary for its workers.
-import type { Allowances, Lease, LeaseRequest, Rule, Taken } from "./allowances.ts";
+import type { Allowances, Lease, Meter, Rule, Taken } from "./allowances.ts";
 
 interface Options {
   /** Epoch in milliseconds. */
@@ -24,8 +24,6 @@ interface PeriodState {
 interface ConcurrentState {
   readonly kind: "concurrent";
   readonly holders: Map<string, { count: number; untilMs: number }>;
-  /** Of the process that asks alone. */
-  own: number;
 }
 type State = WindowState | PeriodState | ConcurrentState;
 
@@ -56,7 +54,7 @@ export function createLocalAllowances(options: Options = {}): Allowances {
 
   function fresh(key: string, rule: Rule): State {
     if (rule.kind === "window") return { kind: "window", buckets: [], used: 0 };
-    if (rule.kind === "concurrent") return { kind: "concurrent", holders: new Map(), own: 0 };
+    if (rule.kind === "concurrent") return { kind: "concurrent", holders: new Map() };
     return { kind: "period", used: usedBefore(key), endsMs: rule.endsMs };
   }
 
@@ -72,7 +70,7 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     sweepAt = Math.max(maxKeys, states.size * 2);
   }
 
-  function leaseOfWindow({ key, need, want, spare }: LeaseRequest, rule: WindowRule): Lease {
+  function leaseOfWindow(key: string, rule: WindowRule, need: number, want: number, spare: number): Lease {
     const time = now();
     const state = stateOf(key, rule);
     expire(state, time);
@@ -90,7 +88,7 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     };
   }
 
-  function leaseOfPeriod({ key, need, want, spare }: LeaseRequest, rule: PeriodRule): Lease {
+  function leaseOfPeriod(key: string, rule: PeriodRule, need: number, want: number, spare: number): Lease {
     const state = stateOf(key, rule);
     const left = rule.limit - state.used;
     const granted = share(left, need, want, spare);
@@ -106,10 +104,17 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     };
   }
 
-  function leaseOfConcurrent({ holder, key, need, want, spare, held }: LeaseRequest, rule: ConcurrentRule): Lease {
+  function leaseOfConcurrent(
+    key: string,
+    rule: ConcurrentRule,
+    need: number,
+    want: number,
+    spare: number,
+    holder: string,
+    held: number,
+  ): Lease {
     const time = now();
-    const state = stateOf(key, rule);
-    const { holders } = state;
+    const { holders } = stateOf(key, rule);
     let others = 0;
     for (const [name, { count, untilMs }] of holders) {
       if (name === holder) continue;
@@ -121,7 +126,7 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     const forMs = leaseMs > 0 ? heldMs : Number.POSITIVE_INFINITY;
     if (held + granted > 0) holders.set(holder, { count: held + granted, untilMs: time + forMs });
     else holders.delete(holder);
-    if (holders.size === 0 && state.own === 0) states.delete(key);
+    if (holders.size === 0) states.delete(key);
     const retryAfterMs = granted > 0 || need === 0 ? 0 : need > rule.limit ? Number.POSITIVE_INFINITY : 1000;
     return { granted, forMs, stamp: 0, remaining: left - granted, resetMs: 0, retryAfterMs };
   }
@@ -138,72 +143,45 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     }
   }
 
-  function take(key: string, amount: number, rule: Rule, least = amount): Taken {
-    const time = now();
-    if (rule.kind === "window") {
-      const state = stateOf(key, rule);
-      expire(state, time);
-      const left = rule.limit - state.used;
-      const granted = share(left, least, amount, 0);
-      const stamp = bucketEnd(time, rule.windowMs);
-      if (granted > 0) addTo(state, stamp, granted);
-      const { buckets } = state;
-      const resetMs = Math.max(0, (buckets[buckets.length - 1]?.end ?? time) - time);
-      return takenOf(granted, left, resetMs, granted > 0 ? 0 : waitFor(state, rule.limit, least, time), stamp);
-    }
-    if (rule.kind === "period") {
-      const state = stateOf(key, rule);
-      const left = rule.limit - state.used;
-      const granted = share(left, least, amount, 0);
-      state.used += granted;
-      const resetMs = Math.max(0, rule.endsMs - time);
-      return takenOf(granted, left, resetMs, granted > 0 ? 0 : resetMs, 0);
-    }
-    const state = stateOf(key, rule);
-    const left = rule.limit - state.own;
-    const granted = share(left, least, amount, 0);
-    state.own += granted;
-    return takenOf(granted, left, 0, granted > 0 ? 0 : least > rule.limit ? Number.POSITIVE_INFINITY : 1000, 0);
-  }
+  const heldAlone = (key: string, rule: ConcurrentRule): number => stateOf(key, rule).holders.get(alone)?.count ?? 0;
 
-  const sole: NonNullable<Allowances["sole"]> = {
-    take,
+  const sole: Meter = {
+    take(key, amount, rule, least = amount) {
+      if (rule.kind === "window") return takenOf(leaseOfWindow(key, rule, least, amount, 0));
+      if (rule.kind === "period") return takenOf(leaseOfPeriod(key, rule, least, amount, 0));
+      return takenOf(leaseOfConcurrent(key, rule, least, amount, 0, alone, heldAlone(key, rule)));
+    },
     settle(key, delta, rule, { stamp }) {
       if (delta === 0) return;
-      if (rule.kind !== "concurrent") {
-        correct(key, rule, delta, delta < 0 ? stamp : 0);
-        return;
-      }
-      const state = stateOf(key, rule);
-      state.own = Math.max(0, state.own + delta);
+      if (rule.kind === "concurrent") leaseOfConcurrent(key, rule, 0, 0, 0, alone, Math.max(0, heldAlone(key, rule) + delta));
+      else correct(key, rule, delta, delta < 0 ? stamp : 0);
     },
+    close: () => drop(alone),
   };
+
+  function drop(holder: string): void {
+    for (const state of states.values()) if (state.kind === "concurrent") state.holders.delete(holder);
+  }
 
   return {
     // With leases there are several who ask.
     ...(leaseMs > 0 ? {} : { sole }),
-    lease(request) {
-      const { rule } = request;
-      if (rule.kind === "window") return leaseOfWindow(request, rule);
-      if (rule.kind === "period") return leaseOfPeriod(request, rule);
-      return leaseOfConcurrent(request, rule);
+    lease({ key, rule, need, want, spare, holder, held }) {
+      if (rule.kind === "window") return leaseOfWindow(key, rule, need, want, spare);
+      if (rule.kind === "period") return leaseOfPeriod(key, rule, need, want, spare);
+      return leaseOfConcurrent(key, rule, need, want, spare, holder, held);
     },
     settle: correct,
-    drop(holder) {
-      for (const state of states.values()) if (state.kind === "concurrent") state.holders.delete(holder);
-    },
+    drop,
   };
 }
 
-/** `left`: before. */
-const takenOf = (granted: number, left: number, resetMs: number, retryAfterMs: number, stamp: number): Taken => ({
-  ok: granted > 0,
-  remaining: Math.max(0, left - granted),
-  resetMs,
-  retryAfterMs,
-  stamp,
-  amount: granted,
-});
+/** The holder's name of a process that asks alone. */
+const alone = "";
+
+function takenOf({ granted, remaining, resetMs, retryAfterMs, stamp }: Lease): Taken {
+  return { ok: granted > 0, remaining: Math.max(0, remaining), resetMs, retryAfterMs, stamp, amount: granted };
+}
 
 type WindowRule = Rule & { kind: "window" };
 type PeriodRule = Rule & { kind: "period" };
@@ -259,8 +237,7 @@ function waitFor(state: WindowState, limit: number, need: number, time: number):
 
 function isIdle(state: State, time: number): boolean {
   if (state.kind === "period") return state.endsMs <= time;
-  if (state.kind === "concurrent")
-    return state.own === 0 && [...state.holders.values()].every(({ untilMs }) => untilMs <= time);
+  if (state.kind === "concurrent") return [...state.holders.values()].every(({ untilMs }) => untilMs <= time);
   expire(state, time);
   return state.buckets.length === 0;
 }

@@ -4,10 +4,7 @@ import type { Allowances, Lease, Meter, Rule, Taken } from "./allowances.ts";
 interface Options {
   /** This process, unique among all that share the authority. */
   readonly holder: string;
-  /**
-   * True where the authority answers at once and nobody else asks it: nothing is kept, and all figures are exact.
-   * False: more than the next request needs is leased, as much as was spent lately.
-   */
+  /** True where nobody else asks the authority: then its own meter for that is used. Else more is leased than the next request needs, as much as was spent lately. */
   readonly direct: boolean;
   /** Milliseconds that never go back. */
   readonly now?: () => number;
@@ -46,10 +43,9 @@ const renewMs = 10_000;
 export function createMeter(allowances: Allowances, options: Options): Meter {
   const { holder, direct, now = () => performance.now() } = options;
   const { sole } = allowances;
-  if (direct && sole) return { take: sole.take, settle: sole.settle, close: () => allowances.drop(holder) };
+  if (direct && sole) return sole;
   const entries = new Map<string, Entry>();
-  const timer = direct ? undefined : setInterval(tend, tendMs);
-  timer?.unref();
+  const timer = setInterval(tend, tendMs).unref();
 
   function entryOf(key: string, rule: Rule): Entry {
     const found = entries.get(key);
@@ -77,11 +73,6 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
   }
 
   function take(key: string, amount: number, rule: Rule, least = amount): Taken | Promise<Taken> {
-    if (direct && rule.kind !== "concurrent") {
-      // Nothing is kept, so there is nothing to look up either.
-      const lease = allowances.lease({ holder, key, rule, need: least, want: amount, spare: 0, held: 0 });
-      return lease instanceof Promise ? lease.then(takenOf) : takenOf(lease);
-    }
     const entry = entryOf(key, rule);
     if (entry.asking) {
       entry.waiting += 1;
@@ -103,10 +94,10 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
       rule,
       need: least - entry.left,
       want: amount - entry.left,
-      spare: direct ? 0 : Math.max(spareOf(entry, time), entry.waiting * amount),
+      spare: Math.max(spareOf(entry, time), entry.waiting * amount),
       held: entry.used + entry.left,
     });
-    if (!(answer instanceof Promise)) return accept(key, entry, answer, amount, least, time);
+    if (!(answer instanceof Promise)) return accept(entry, answer, amount, least, time);
     const { promise, resolve } = Promise.withResolvers<void>();
     entry.asking = promise;
     const done = (taken: Taken): Taken => {
@@ -117,7 +108,7 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
       return taken;
     };
     return answer.then(
-      (lease) => done(accept(key, entry, lease, amount, least, time)),
+      (lease) => done(accept(entry, lease, amount, least, time)),
       () => {
         // Nobody to ask: what to do then is the authority's own business, so this is a failure on the way.
         entry.refused = { need: least, untilMs: now() + refusedMs, freeAtMs: now() + tendMs };
@@ -127,14 +118,14 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
   }
 
   /** `askedAt`: a lease counts from the question, since the answer may have been long on its way. */
-  function accept(key: string, entry: Entry, lease: Lease, amount: number, least: number, askedAt: number): Taken {
+  function accept(entry: Entry, lease: Lease, amount: number, least: number, askedAt: number): Taken {
     const time = now();
     entry.remaining = lease.remaining;
     entry.fullAtMs = askedAt + lease.resetMs;
     let taken: Taken;
     if (lease.granted === 0 && entry.left < least) {
       const untilMs = time + Math.min(refusedMs, lease.retryAfterMs);
-      entry.refused = direct ? undefined : { need: least, untilMs, freeAtMs: askedAt + lease.retryAfterMs };
+      entry.refused = { need: least, untilMs, freeAtMs: askedAt + lease.retryAfterMs };
       taken = refusal(entry, lease.retryAfterMs, time);
     } else {
       entry.refused = undefined;
@@ -143,8 +134,6 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
       entry.stamp = lease.stamp;
       taken = spend(entry, Math.min(amount, entry.left), time);
     }
-    // Without a lease to keep there is nothing to remember but what is under way.
-    if (direct && entry.used === 0 && entry.left === 0) entries.delete(key);
     return taken;
   }
 
@@ -208,16 +197,12 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
 
   function settle(key: string, delta: number, rule: Rule, taken: Taken): void {
     if (delta === 0) return;
-    if (direct && rule.kind !== "concurrent") {
-      allowances.settle(key, rule, delta, delta < 0 ? taken.stamp : 0);
-      return;
-    }
     const entry = entryOf(key, rule);
     entry.refused = undefined;
     if (rule.kind === "concurrent") {
       entry.used = Math.max(0, entry.used + delta);
       // What others may wait for is not kept.
-      const keep = direct ? 0 : Math.min(entry.left - delta, keptOf(entry));
+      const keep = Math.min(entry.left - delta, keptOf(entry));
       entry.left = keep;
       // What the answer on its way grants is not among what is held yet.
       if (entry.asking) entry.ended = true;
@@ -262,7 +247,3 @@ export function createMeter(allowances: Allowances, options: Options): Meter {
 
 /** Places that a process may keep for its next calls: a small part of those that are free. */
 const keptOf = ({ remaining }: Entry): number => Math.max(0, Math.floor(remaining / 8));
-
-function takenOf({ granted, remaining, resetMs, retryAfterMs, stamp }: Lease): Taken {
-  return { ok: granted > 0, remaining: Math.max(0, remaining), resetMs, retryAfterMs, stamp, amount: granted };
-}
