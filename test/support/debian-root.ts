@@ -55,13 +55,19 @@ export async function debianRoot(suite: Suite = "bookworm"): Promise<string> {
 
 /** On Debian the packages come from where this machine's own come from; elsewhere debootstrap knows a place. */
 function mirror(): string[] {
+  const archive = debianArchive();
+  return archive ? [archive] : [];
+}
+
+/** Undefined where this machine is no Debian. */
+export function debianArchive(): string | undefined {
   const system = readFileSync("/etc/os-release", "utf8");
-  if (!/^ID=debian$/m.test(system)) return [];
+  if (!/^ID=debian$/m.test(system)) return undefined;
   const own = /^VERSION_CODENAME=(.*)$/m.exec(system)?.[1];
   const format = ["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"];
   const lines = execFileSync("apt-get", format, { encoding: "utf8" }).split("\n");
   const line = lines.find((line) => line.endsWith(` ${own} main`));
-  return line ? [line.slice(0, line.indexOf(" "))] : [];
+  return line?.slice(0, line.indexOf(" "));
 }
 
 function debootstrap(args: string[]): Promise<void> {
