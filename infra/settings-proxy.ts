@@ -52,6 +52,12 @@ const acmeSchema = z.strictObject({
   caFile: serverPathSchema.shape.path
     .optional()
     .describe("on the server: the authority that an ACME server of one's own is signed by"),
+  checkSeconds: z
+    .int()
+    .min(10)
+    .max(604_800)
+    .default(43_200)
+    .describe("how often it is looked whether it is time to renew; less for certificates that are good for hours"),
   dns: z
     .strictObject({
       provider: z

@@ -6,12 +6,13 @@ import { DockerHost } from "../components/docker/host.ts";
 import { DockerStack, type Service, type VolumeFiles } from "../components/docker/stack.ts";
 import { createGatewayToken } from "../components/gateway-token.ts";
 import { imageContext } from "../release/index.ts";
+import { certbotShape, renderCertbotConfig, renewScript } from "../render/docker/certbot.ts";
 import { containerName } from "../render/docker/container.ts";
 import * as shapes from "../render/docker/containers.ts";
 import { redisSecret, settingsForContainers, startRevision } from "../render/docker/gateway-config.ts";
 import { ollamaShape, vllmSecretFiles, vllmShape } from "../render/docker/model-servers.ts";
 import { renderProxyFiles } from "../render/docker/proxy-files.ts";
-import { redisPasswordConfig, renderCertbotConfig, renderRedisConfig, renewScript } from "../render/docker/service-files.ts";
+import { redisPasswordConfig, renderRedisConfig } from "../render/docker/service-files.ts";
 import { renderOpenclawConfig } from "../render/openclaw-config.ts";
 import type { Settings } from "../settings.ts";
 import { type DockerSettings, dockerSettings } from "../settings-docker.ts";
@@ -140,9 +141,9 @@ function certbot(input: shapes.ContainersInput, secret: Secret): Service {
   const files = {
     "cli.ini": hmacKey.apply((key) => renderCertbotConfig(input.proxy, key)),
     ...(dns?.credentials ? { "dns-credentials": secret(`secret-${dns.credentials.id}`) } : {}),
-    "renew.sh": renewScript,
+    "renew.sh": renewScript(input.proxy),
   };
-  return { shape: shapes.certbotShape(input), files: [secretFiles("certbot-config", "certbot-config", files)] };
+  return { shape: certbotShape(input), files: [secretFiles("certbot-config", "certbot-config", files)] };
 }
 
 /** The user's own certificate, where the stack file or its secrets hold it. */

@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import { test } from "node:test";
 import { z } from "zod";
 import { listensOn } from "../../infra/doctor/docker-ports.ts";
+import { certbotShape } from "../../infra/render/docker/certbot.ts";
 import { renderCompose } from "../../infra/render/docker/compose.ts";
 import { type ContainerShape, containerHash } from "../../infra/render/docker/container.ts";
 import * as shapes from "../../infra/render/docker/containers.ts";
@@ -37,7 +38,7 @@ function containersOf(text: string): { project: string; containers: ContainerSha
     ...shapes.gatewayShapes(input),
     ...(docker.balancer === "haproxy" ? [shapes.haproxyShape(input)] : []),
     shapes.nginxShape(input),
-    ...(proxy.tls.mode === "acme" ? [shapes.certbotShape(input)] : []),
+    ...(proxy.tls.mode === "acme" ? [certbotShape(input)] : []),
     shapes.toolsShape(input),
   ];
   return { project: docker.project, containers };

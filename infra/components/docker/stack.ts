@@ -44,6 +44,12 @@ export interface StackArgs {
   tools: ContainerShape | undefined;
 }
 
+/** The container that gets the certificate, and its files. */
+interface Asking {
+  shape: ContainerShape;
+  written: local.Command[];
+}
+
 const networks = ["edge", "internal"];
 /** What cannot be made again: `destroy` leaves it where settings say so. */
 const lasting = /^(data-\d+|tls|certbot|redis|vllm-models|ollama-models)$/;
@@ -79,10 +85,15 @@ export class DockerStack extends pulumi.ComponentResource {
     const running = gateways.map((shape) => this.#container(shape, files));
     // Proxies are told of the gateways when these are ready, one after the other; the engine takes old gateways away at its end.
     const ready: pulumi.Resource[] = [...running, ...this.#firstCertificate()];
-    for (const { shape, files } of before) ready.push(this.#container(shape, this.#files(files, [...ready]), [...ready]));
-
-    this.#limitProcesses(shapes, [...others, ...ready]);
-    this.#compose(shapes);
+    const asking: Asking[] = [];
+    for (const { shape, files } of before) {
+      const written = this.#files(files, [...ready]);
+      ready.push(this.#container(shape, written, [...ready]));
+      if (shape.service === "certbot") asking.push({ shape, written });
+    }
+    const settled = [this.#limitProcesses(shapes, [...others, ...ready]), this.#compose(shapes)];
+    // At the very end: an authority that refuses leaves everything else in place.
+    for (const certbot of asking) this.#acmeCertificate(certbot, [...ready, ...settled]);
     this.registerOutputs({});
   }
 
@@ -154,22 +165,31 @@ export class DockerStack extends pulumi.ComponentResource {
     return [host.command("first-certificate", "first-certificate.ts", task, { parent: this }, dependsOn)];
   }
 
-  #limitProcesses(shapes: ContainerShape[], dependsOn: pulumi.Resource[]): void {
+  /** Asked for again when what decides on it changes, and after a failure. */
+  #acmeCertificate({ shape, written }: Asking, dependsOn: pulumi.Resource[]): void {
+    const { host, settings, proxy } = this.#args;
+    const command = [...(shape.entrypoint ?? []), "now"];
+    const task = { project: settings.project, names: proxy.names, command };
+    const triggers = written.map(({ stdout }) => stdout);
+    host.command("acme-certificate", "acme-certificate.ts", task, { triggers, parent: this }, dependsOn);
+  }
+
+  #limitProcesses(shapes: ContainerShape[], dependsOn: pulumi.Resource[]): local.Command {
     const { host, settings } = this.#args;
     const limits = Object.fromEntries(
       shapes.flatMap((shape) =>
         shape.limits.pids === undefined ? [] : [[containerName(settings.project, shape), shape.limits.pids]],
       ),
     );
-    host.command("process-limits", "process-limits.ts", { limits }, { parent: this }, dependsOn);
+    return host.command("process-limits", "process-limits.ts", { limits }, { parent: this }, dependsOn);
   }
 
-  #compose(shapes: ContainerShape[]): void {
+  #compose(shapes: ContainerShape[]): local.Command {
     const { host, settings, gatewayImage, tools } = this.#args;
     const containers = [...shapes, ...(tools ? [tools] : [])];
     const stdin = renderCompose({ project: settings.project, networks, volumes: [...this.#volumes.keys()], containers });
     const task = { place: this.directory, folder: "", only: false, file: "compose.yaml", owner: 0, mode: 0o644 };
-    host.command("compose", "volume-files.ts", task, { stdin, remove: true, parent: this }, [gatewayImage]);
+    return host.command("compose", "volume-files.ts", task, { stdin, remove: true, parent: this }, [gatewayImage]);
   }
 
   #pick(wanted: { volume: string }[]): docker.Volume[] {

@@ -145,13 +145,7 @@ export function nginxShape({ docker, proxy }: ContainersInput): ContainerShape {
     ],
     tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=256m,mode=1777" },
     limits: containerLimits(docker.limits.nginx),
-    health: {
-      test: ["CMD", "/bin/sh", `${places.proxy}/nginx/alive.sh`],
-      intervalSeconds: 2,
-      timeoutSeconds: 5,
-      retries: 5,
-      startPeriodSeconds: 30,
-    },
+    health: proxyHealth("nginx"),
     readySeconds: 60,
     stopSeconds: 30,
     stopSignal: "SIGQUIT",
@@ -159,6 +153,15 @@ export function nginxShape({ docker, proxy }: ContainersInput): ContainerShape {
     logs: docker.logs,
   };
 }
+
+/** By the script that lies beside its configuration. */
+const proxyHealth = (program: "nginx" | "haproxy"): ContainerShape["health"] => ({
+  test: ["CMD", "/bin/sh", `${places.proxy}/${program}/alive.sh`],
+  intervalSeconds: 2,
+  timeoutSeconds: 5,
+  retries: 5,
+  startPeriodSeconds: 30,
+});
 
 export function haproxyShape({ docker }: ContainersInput): ContainerShape {
   return {
@@ -170,13 +173,7 @@ export function haproxyShape({ docker }: ContainersInput): ContainerShape {
     volumes: [{ from: "proxy", path: places.proxy, readOnly: true }],
     tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=64m,mode=1777" },
     limits: containerLimits(docker.limits.haproxy),
-    health: {
-      test: ["CMD", "/bin/sh", `${places.proxy}/haproxy/alive.sh`],
-      intervalSeconds: 2,
-      timeoutSeconds: 5,
-      retries: 5,
-      startPeriodSeconds: 30,
-    },
+    health: proxyHealth("haproxy"),
     readySeconds: 60,
     stopSeconds: 30,
     stopSignal: "SIGUSR1",
@@ -202,38 +199,6 @@ export function redisShape({ docker }: ContainersInput): ContainerShape {
     health: { test: ["CMD", "redis-cli", "ping"], intervalSeconds: 2, timeoutSeconds: 5, retries: 5, startPeriodSeconds: 30 },
     readySeconds: 60,
     stopSeconds: 30,
-    readOnlyRoot: true,
-    logs: docker.logs,
-  };
-}
-
-export function certbotShape({ docker, proxy }: ContainersInput): ContainerShape {
-  const { caFile } = proxy.tls.acme;
-  return {
-    service: "certbot",
-    image: imageName(docker.images.certbot, docker.mirror),
-    entrypoint: ["/bin/sh", `${places.service}/renew.sh`],
-    user,
-    environment: { HOME: "/tmp", ...(caFile ? { REQUESTS_CA_BUNDLE: "/etc/acme-ca.pem" } : {}) },
-    networks: ["edge"],
-    volumes: [
-      { from: "certbot-config", path: places.service, readOnly: true },
-      { from: "certbot", path: "/var/lib/certbot", readOnly: false },
-      { from: "tls", path: places.tls, readOnly: false },
-      ...(usesHttpChallenge(proxy) ? [{ from: "acme", path: places.acme, readOnly: false }] : []),
-      ...(caFile ? [{ from: caFile, path: "/etc/acme-ca.pem", readOnly: true }] : []),
-    ],
-    tmpfs: { "/tmp": "rw,noexec,nosuid,nodev,size=64m,mode=1777" },
-    limits: containerLimits(docker.limits.certbot),
-    health: {
-      test: ["CMD", "/bin/sh", "-c", `test -e ${places.tls}/issued`],
-      intervalSeconds: 2,
-      timeoutSeconds: 5,
-      retries: 3,
-      startPeriodSeconds: 180,
-    },
-    readySeconds: 240,
-    stopSeconds: 10,
     readOnlyRoot: true,
     logs: docker.logs,
   };
