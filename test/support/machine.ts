@@ -7,9 +7,10 @@ import { randomBytes } from "node:crypto";
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cloudRoot, plantUserData } from "./cloud-root.ts";
 import { debianRepository, repositoryPath, sourcesList } from "./debian-repository.ts";
 import { debianRoot, type Suite } from "./debian-root.ts";
-import { createFileComparison, type FileChange } from "./file-comparison.ts";
+import { createFileComparison, type FileChange, type FileComparison } from "./file-comparison.ts";
 import { type Addresses, makeNetwork, type Network } from "./network.ts";
 import { bootContainer, type Container, whyNoContainer } from "./nspawn.ts";
 import { type Outcome, type RunOptions, runCommand } from "./outcome.ts";
@@ -26,6 +27,10 @@ export interface MachineOptions {
   sshPort?: number;
   /** Changes its files before the first boot; what it does counts as pristine. `root` is the folder of all its files. */
   prepare?(root: string): void;
+  /** An image with cloud-init, which is given this at its first boot: the user and its key are to be in it. */
+  userData?: string;
+  /** Of the user; left out: a new one. */
+  key?: KeyPair;
   /** Folders of this machine that are seen in there, read-only: path in there to path here. */
   binds?: { [inside: string]: string };
 }
@@ -60,6 +65,8 @@ export interface Machine extends Addresses {
   boot(): Promise<void>;
   /** What differs from the state after its first boot; what any running Debian changes by itself is left out unless asked for. */
   changedFiles(options?: { all?: boolean }): Promise<FileChange[]>;
+  /** To be compared with another machine's. */
+  readonly files: FileComparison;
   /** From now on the state of this moment is the pristine one. */
   markPristine(): Promise<void>;
   /** Ends it and removes its files; also good for one that is off. */
@@ -72,7 +79,7 @@ export const whyNoMachine = (): string | undefined => whyNoContainer({ ssh: "ope
 /** Booted, reachable. */
 export async function startMachine(name: string, options: MachineOptions = {}): Promise<Machine> {
   const { suite = "bookworm", login = "root", sshPort = 22 } = options;
-  const lower = await debianRoot(suite);
+  const lower = await (options.userData === undefined ? debianRoot(suite) : cloudRoot());
   const packages = await debianRepository(suite);
   const base = mkdtempSync(join(tmpdir(), `machine-${name}-`));
   const network = options.network ?? makeNetwork();
@@ -104,6 +111,10 @@ export async function startMachine(name: string, options: MachineOptions = {}): 
       ],
       consoleFile: join(base, "console.log"),
       mount: { type: "overlay", options: `lowerdir=${lower},${upper}` },
+      // It is up once it is set up.
+      ...(options.userData === undefined ? {} : { bootTimeoutMs: 600_000 }),
+      // Its systemd refuses to boot with the older hierarchies.
+      unified: suite !== "bookworm",
     });
     await waitForBanner(address4, sshPort);
   }
@@ -118,7 +129,7 @@ export async function startMachine(name: string, options: MachineOptions = {}): 
 
   try {
     for (const folder of ["root", "upper", "work"]) mkdirSync(join(base, folder), { mode: 0o755 });
-    const key = makeKey(base, "login");
+    const key = options.key ?? makeKey(base, "login");
     const host = makeKey(base, "host");
     const hostKey = host.publicKey.split(" ").slice(0, 2).join(" ");
     const knownHostsFile = join(base, "known_hosts");
@@ -126,7 +137,8 @@ export async function startMachine(name: string, options: MachineOptions = {}): 
     writeFileSync(knownHostsFile, names.map((known) => `${known} ${hostKey}\n`).join(""));
     whileMounted({ lower, base, root }, () => {
       describe(root, { name, network, addresses, sshPort });
-      addLogin(root, { login, user, password, key: key.publicKey });
+      if (options.userData === undefined) addLogin(root, { login, user, password, key: key.publicKey });
+      else plantUserData(root, name, options.userData);
       for (const file of ["ssh_host_ecdsa_key", "ssh_host_rsa_key"]) {
         for (const end of ["", ".pub"]) rmSync(join(root, "etc/ssh", `${file}${end}`), { force: true });
       }
@@ -184,6 +196,7 @@ export async function startMachine(name: string, options: MachineOptions = {}): 
         container = undefined;
       },
       boot,
+      files,
       changedFiles: async (how = {}) => files.changes(how.all === true),
       markPristine: async () => files.mark(),
       stop,

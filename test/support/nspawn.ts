@@ -13,7 +13,7 @@ const tools = {
   setpriv: "util-linux",
   ip: "iproute2",
 };
-const bootTimeoutMs = 120_000;
+const usualBootTimeoutMs = 120_000;
 const shutDownTimeoutMs = 20_000;
 
 /** Why none can run here, in words; undefined where one can. Installs the Debian packages that it needs. */
@@ -39,6 +39,8 @@ export interface ContainerOptions {
   consoleFile: string;
   /** A file system that is mounted at its root for it alone, and is gone with it: type and options. */
   mount?: { type: string; options: string };
+  /** It sees one hierarchy of control groups, as newer systemd demands, also where this machine still has several. */
+  unified?: boolean;
 }
 
 export interface Container {
@@ -53,7 +55,7 @@ export interface Container {
   end(how: "orderly" | "at once"): Promise<void>;
 }
 
-export async function bootContainer({ name, root, args, consoleFile, mount }: ContainerOptions): Promise<Container> {
+export async function bootContainer({ name, root, args, consoleFile, mount, unified = false }: ContainerOptions): Promise<Container> {
   const log = openSync(consoleFile, "a");
   const nspawn = ["systemd-nspawn", "-D", root, "--boot", "--quiet", `--machine=${name}`, "--register=no", "--keep-unit"];
   const mounting = mount
@@ -67,6 +69,7 @@ export async function bootContainer({ name, root, args, consoleFile, mount }: Co
   const child = spawn("setpriv", ["--pdeathsig", "TERM", ...mounting, ...nspawn, ...args], {
     stdio: ["ignore", log, log],
     detached: true,
+    env: { ...process.env, ...(unified ? { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: "1" } : {}) },
   });
   closeSync(log);
   let isOff = false;
