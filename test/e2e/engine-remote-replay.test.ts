@@ -9,10 +9,9 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createGuardian } from "../../engine/guardian.ts";
 import { createCommandProvider } from "../../engine/providers/command/provider.ts";
-import type { Provider, ProviderHost, ProviderLog } from "../../engine/providers/provider.ts";
-import { ProviderError } from "../../engine/providers/provider.ts";
+import type { ProviderLog } from "../../engine/providers/provider.ts";
 import { isMap, type PropertyMap } from "../../engine/values.ts";
-import { callProvider } from "../support/provider-call.ts";
+import { beside } from "../support/replay-beside.ts";
 import { readText } from "../support/replay-recording.ts";
 import { privateKey, replayStep } from "../support/replay-run.ts";
 import { replaySteps } from "../support/replay-steps.ts";
@@ -71,8 +70,11 @@ describe("recordings of remote commands, on a real host", { skip: whyNoSshd(), c
       const differences: string[] = [];
       const logs: ProviderLog[] = [];
       const [replay] = await replayStep(step, (players, program) =>
-        beside(players, (log) => createCommandProvider({ programDirectory: program, guardian, log }), {
-          translation,
+        beside(players, {
+          pkg: "command",
+          create: (log) => createCommandProvider({ programDirectory: program, guardian, log }),
+          ours: (_method, request) => translation.ours(request),
+          compare: compare(translation),
           differences,
           logs,
         }),
@@ -102,84 +104,19 @@ describe("recordings of remote commands, on a real host", { skip: whyNoSshd(), c
   }
 });
 
-interface Beside {
-  translation: Translation;
-  differences: string[];
-  logs: ProviderLog[];
-}
-
-/** The player's answer goes to the engine; ours must be equal to it. */
-function beside(players: ProviderHost, create: (log: (entry: ProviderLog) => void) => Provider, notes: Beside): ProviderHost {
-  return {
-    async load(pkg, version, log) {
-      const player = await players.load(pkg, version, log);
-      const ours = create((entry) => notes.logs.push(entry));
-      const both = async <T>(method: string, request: object, signal: AbortSignal, play: () => Promise<T>): Promise<T> => {
-        const [recorded, own] = await Promise.allSettled([
-          play(),
-          callProvider(ours, method, notes.translation.ours(request), signal),
-        ]);
-        const difference = differenceOf(method, request, recorded, own, notes.translation);
-        if (difference) notes.differences.push(difference);
-        if (recorded.status === "rejected") throw recorded.reason;
-        return recorded.value;
-      };
-      const never = new AbortController().signal;
-      return {
-        handshake: async (request) =>
-          await both("Handshake", request, never, async () => (await player.handshake?.(request)) ?? {}),
-        getPluginInfo: () => player.getPluginInfo(),
-        checkConfig: (request) => both("CheckConfig", request, never, () => player.checkConfig(request)),
-        diffConfig: (request) => player.diffConfig(request),
-        configure: (request) => both("Configure", request, never, () => player.configure(request)),
-        check: (request) => both("Check", request, never, () => player.check(request)),
-        diff: (request) => both("Diff", request, never, () => player.diff(request)),
-        create: (request, signal) => both("Create", request, signal, () => player.create(request, signal)),
-        read: (request, signal) => both("Read", request, signal, () => player.read(request, signal)),
-        update: (request, signal) => both("Update", request, signal, () => player.update(request, signal)),
-        delete: (request, signal) => both("Delete", request, signal, () => player.delete(request, signal)),
-        invoke: (request) => both("Invoke", request, never, () => player.invoke(request)),
-        async cancel() {
-          await Promise.all([player.cancel(), ours.cancel()]);
-        },
-        async close() {
-          await Promise.all([player.close(), ours.close()]);
-        },
-      };
-    },
-  };
-}
-
-function differenceOf<T>(
-  method: string,
-  request: object,
-  recorded: PromiseSettledResult<T>,
-  own: PromiseSettledResult<PropertyMap>,
-  translation: Translation,
-): string | undefined {
-  const urn = "urn" in request ? String(request.urn) : "";
-  const about = `${method} ${urn.slice(urn.lastIndexOf("::") + 2)}`;
-  const wanted = outcome(recorded, (value) => JSON.parse(JSON.stringify(value ?? {})));
-  const had = outcome(own, (value) => translation.recorded(value));
-  // Ids end in eight random hexadecimal digits.
-  const isId = (id: unknown) => typeof id === "string" && /[0-9a-f]{8}$/.test(id);
-  if (method === "Create" && isId(wanted.id) && isId(had.id)) {
-    had.id = String(wanted.id).slice(0, -8) === String(had.id).slice(0, -8) ? (wanted.id ?? null) : (had.id ?? null);
-  }
-  // The official provider lists changed keys in the order of a Go map.
-  for (const answer of [wanted, had]) if (Array.isArray(answer.diffs)) answer.diffs.sort();
-  try {
+/** Fails where the answers differ by more than chance. */
+function compare(translation: Translation): (method: string, recorded: PropertyMap, own: PropertyMap) => void {
+  return (method, wanted, own) => {
+    const had = translation.recorded(own);
+    // Ids end in eight random hexadecimal digits.
+    const isId = (id: unknown) => typeof id === "string" && /[0-9a-f]{8}$/.test(id);
+    if (method === "Create" && isId(wanted.id) && isId(had.id)) {
+      had.id = String(wanted.id).slice(0, -8) === String(had.id).slice(0, -8) ? (wanted.id ?? null) : (had.id ?? null);
+    }
+    // The official provider lists changed keys in the order of a Go map.
+    for (const answer of [wanted, had]) if (Array.isArray(answer.diffs)) answer.diffs.sort();
     assert.deepEqual(had, wanted);
-    return undefined;
-  } catch (error) {
-    return `${about}: ${error instanceof Error ? error.message : String(error)}`;
-  }
-}
-
-function outcome<T>(settled: PromiseSettledResult<T>, plain: (value: T) => PropertyMap): PropertyMap {
-  if (settled.status === "fulfilled") return plain(settled.value);
-  assert.ok(settled.reason instanceof ProviderError, String(settled.reason));
-  return { error: settled.reason.message };
+  };
 }
 
 function translate(pairs: [string, string][]): Translation {

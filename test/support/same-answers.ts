@@ -8,6 +8,8 @@ export interface SameAnswers {
   text(recorded: string): string;
   /** Something else that is decided by chance. */
   learn(recorded: string, ours: string): void;
+  /** Learns what was decided by chance wherever both have something; other differences are no matter. */
+  learnFrom(recorded: Value | undefined, ours: Value | undefined): void;
   /** Fails where they differ by more than what a daemon decides by chance. */
   same(recorded: Value | undefined, ours: Value | undefined, path: string): void;
 }
@@ -49,14 +51,8 @@ export function sameAnswers(known: readonly (readonly [string, string])[]): Same
 
   function same(recorded: Value | undefined, now: Value | undefined, path: string): void {
     if (typeof recorded === "string" && typeof now === "string") {
-      if (decided.some((form) => form.test(recorded) && form.test(now))) {
-        bind(recorded, now, path);
-        const [a, b] = [recorded, now].map((value) => /^(?:sha256:)?([0-9a-f]{64})/.exec(value)?.[1]);
-        if (a && b) {
-          bind(a, b, path);
-          bind(a.slice(0, 12), b.slice(0, 12), path);
-        }
-      } else assert.equal(now, text(recorded), path);
+      if (byChance(recorded, now)) bindAll(recorded, now, path);
+      else assert.equal(now, text(recorded), path);
     } else if (Array.isArray(recorded) && Array.isArray(now)) {
       assert.equal(now.length, recorded.length, `${path}: length`);
       for (const [index, item] of recorded.entries()) same(item, now[index], `${path}[${index}]`);
@@ -66,5 +62,28 @@ export function sameAnswers(known: readonly (readonly [string, string])[]): Same
     } else assert.deepEqual(now, recorded, path);
   }
 
-  return { ours, text, same, learn: (recorded, now) => bind(recorded, now, "learnt") };
+  function bindAll(recorded: string, now: string, path: string): void {
+    bind(recorded, now, path);
+    const [a, b] = [recorded, now].map((value) => /^(?:sha256:)?([0-9a-f]{64})/.exec(value)?.[1]);
+    if (a && b) {
+      bind(a, b, path);
+      bind(a.slice(0, 12), b.slice(0, 12), path);
+    }
+  }
+
+  function learnFrom(recorded: Value | undefined, now: Value | undefined): void {
+    if (typeof recorded === "string" && typeof now === "string") {
+      if (byChance(recorded, now)) bindAll(recorded, now, "learnt");
+    } else if (Array.isArray(recorded) && Array.isArray(now)) {
+      for (const [index, item] of recorded.entries()) learnFrom(item, now[index]);
+    } else if (isMap(recorded) && isMap(now)) {
+      for (const key of Object.keys(recorded)) learnFrom(recorded[key], now[key]);
+    }
+  }
+
+  return { ours, text, same, learn: (recorded, now) => bind(recorded, now, "learnt"), learnFrom };
+}
+
+function byChance(recorded: string, ours: string): boolean {
+  return decided.some((form) => form.test(recorded) && form.test(ours));
 }
