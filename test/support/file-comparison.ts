@@ -10,17 +10,21 @@ export interface FileChange {
   readonly what: readonly string[];
 }
 
-interface State {
-  kind: string;
-  mode: string;
-  owner: string;
-  content: string;
+export interface State {
+  readonly kind: string;
+  readonly mode: string;
+  readonly owner: string;
+  /** Its sum. */
+  readonly content: string;
 }
 
 export interface FileComparison {
   /** The state of now is the pristine one. */
   mark(): void;
   changes(all: boolean): FileChange[];
+  /** Every path that may differ from the pristine files. */
+  touched(): Set<string>;
+  state(path: string): State | undefined;
 }
 
 /** What systemd, sshd and the kernel write by themselves on any Debian that runs; a path with / at its end is a folder with all in it. */
@@ -71,6 +75,8 @@ export function createFileComparison(of: { lower: string; upper: string; merged(
   }
 
   return {
+    touched,
+    state: (path) => stateOf(join(of.merged(), path)),
     mark() {
       const merged = of.merged();
       marked = new Map([...touched()].map((path) => [path, stateOf(join(merged, path))]));
@@ -79,7 +85,7 @@ export function createFileComparison(of: { lower: string; upper: string; merged(
       const merged = of.merged();
       const found: FileChange[] = [];
       for (const path of [...new Set([...touched(), ...marked.keys()])].sort()) {
-        if (!all && restless.some((start) => (start.endsWith("/") ? path.startsWith(start) : path === start))) continue;
+        if (!all && isRestless(path)) continue;
         const before = marked.has(path) ? marked.get(path) : stateOf(join(of.lower, path));
         const now = stateOf(join(merged, path));
         if (!before && !now) continue;
@@ -93,6 +99,21 @@ export function createFileComparison(of: { lower: string; upper: string; merged(
     },
   };
 }
+
+/** How the other system differs from the one, when both are layers over the same pristine files. */
+export function compareSystems(one: FileComparison, other: FileComparison): FileChange[] {
+  return [...new Set([...one.touched(), ...other.touched()])].sort().flatMap((path): FileChange[] => {
+    if (isRestless(path)) return [];
+    const [mine, theirs] = [one.state(path), other.state(path)];
+    if (!mine && !theirs) return [];
+    if (!mine || !theirs) return [{ path, change: mine ? "removed" : "added", what: [] }];
+    const what = differences(mine, theirs);
+    return what.length > 0 ? [{ path, change: "changed", what }] : [];
+  });
+}
+
+const isRestless = (path: string): boolean =>
+  restless.some((start) => (start.endsWith("/") ? path.startsWith(start) : path === start));
 
 function differences(before: State, now: State): string[] {
   const parts = ["kind", "mode", "owner", "content"] as const;

@@ -41,6 +41,7 @@ export interface ContainerOptions {
   mount?: { type: string; options: string };
   /** It sees one hierarchy of control groups, as newer systemd demands, also where this machine still has several. */
   unified?: boolean;
+  bootTimeoutMs?: number;
 }
 
 export interface Container {
@@ -55,7 +56,8 @@ export interface Container {
   end(how: "orderly" | "at once"): Promise<void>;
 }
 
-export async function bootContainer({ name, root, args, consoleFile, mount, unified = false }: ContainerOptions): Promise<Container> {
+export async function bootContainer(options: ContainerOptions): Promise<Container> {
+  const { name, root, args, consoleFile, mount, unified = false, bootTimeoutMs = usualBootTimeoutMs } = options;
   const log = openSync(consoleFile, "a");
   const nspawn = ["systemd-nspawn", "-D", root, "--boot", "--quiet", `--machine=${name}`, "--register=no", "--keep-unit"];
   const mounting = mount
