@@ -8,7 +8,7 @@ import { createDockerProvider } from "../../engine/providers/docker/provider.ts"
 import { type DiffResponse, type Provider, ProviderError, type ProviderLog } from "../../engine/providers/provider.ts";
 import { isMap, type PropertyMap, type Value } from "../../engine/values.ts";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
-import { freePort } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
 
 const skip = whyNoDocker();
 const signal = AbortSignal.timeout(300_000);
@@ -289,6 +289,27 @@ describe("docker resources on a real daemon", { skip: skip ?? false }, () => {
       { id: twice.partial?.id ?? "", urn: urnOf("container:Container"), properties: twice.partial?.properties },
       signal,
     );
+  });
+
+  test("customTimeouts bound an operation; what is there by then is not forgotten", async () => {
+    const urn = urnOf("container:Container");
+    const given = { name: "slow", image: "base:1", command: ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 1; done"] };
+    const healthcheck = { tests: ["CMD", "/bin/nothing"], interval: "1s", retries: 100 };
+    const properties = await check("container:Container", { ...given, healthcheck, wait: true, destroyGraceSeconds: 30 });
+    const late = /^\w+ing urn:.*: 1 error occurred:\n\t\* context deadline exceeded: it took longer than 2 s; customTimeouts/;
+    let state: PropertyMap | undefined;
+    let id = "";
+    await assert.rejects(provider.create({ urn, properties, timeout: 2 }, signal), (error) => {
+      assert.ok(error instanceof ProviderError);
+      assert.match(error.message, late);
+      assert.equal(error.code, "partial");
+      ({ id, properties: state } = error.partial ?? assert.fail());
+      return true;
+    });
+    const began = Date.now();
+    await assert.rejects(provider.delete({ urn, id, properties: state, timeout: 2 }, signal), { message: late });
+    assert.ok(Date.now() - began < 20_000, "it does not wait until the container would have been ended");
+    await provider.delete({ urn, id, properties: { ...state, destroyGraceSeconds: 0 } }, signal);
   });
 
   test("an image that is built, with what is ignored left out", async () => {

@@ -30,6 +30,16 @@ const types: { readonly [token: string]: DockerType } = {
   "docker:index/volume:Volume": volumeType,
 };
 
+/** What Terraform gives each operation where nothing else is said. */
+const usualSeconds = 20 * 60;
+
+interface Attempt {
+  what: string;
+  signal: AbortSignal;
+  /** 0 or undefined: the usual ones. */
+  seconds: number | undefined;
+}
+
 interface Connection {
   daemon: Daemon;
   logins: RegistryLogins;
@@ -66,18 +76,22 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
     };
   }
 
-  /** Failures in Terraform's form, without what must not be seen. */
+  /** Within its time; failures in Terraform's form, without what must not be seen. */
   async function attempt<T>(
     type: DockerType,
     plan: PropertyMap,
-    what: string,
-    signal: AbortSignal,
-    run: () => Promise<T>,
+    { what, signal, seconds }: Attempt,
+    run: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
+    const late = AbortSignal.timeout((seconds || usualSeconds) * 1000);
     try {
-      return await run();
+      return await run(AbortSignal.any([signal, late]));
     } catch (error) {
       if (signal.aborted || stop.signal.aborted) throw new ProviderError("cancelled", `${what}: it was cancelled`);
+      if (late.aborted) {
+        const reason = `context deadline exceeded: it took longer than ${seconds || usualSeconds} s; customTimeouts gives it more`;
+        throw new ProviderError("failed", `${what}: 1 error occurred:\n\t* ${reason}\n\n`);
+      }
       const mask = hiding([...(connection?.secrets ?? []), ...(type.hidden?.(plan) ?? [])]);
       throw new ProviderError("failed", `${what}: 1 error occurred:\n\t* ${mask(textOf(error))}\n\n`);
     }
@@ -120,11 +134,11 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
       const plan = planned(type, plain(request.properties));
       if (request.preview) return { properties: promised(type, plan) };
       const goal = withoutUnknown(plan);
-      const what = `creating ${request.urn}`;
+      const way = { what: `creating ${request.urn}`, signal, seconds: request.timeout };
       let made: string | undefined;
       try {
-        return await attempt(type, goal, what, signal, async () => {
-          const job = work(type, request.urn, goal, signal, (id) => {
+        return await attempt(type, goal, way, async (within) => {
+          const job = work(type, request.urn, goal, within, (id) => {
             made = id;
           });
           const { id, said } = await type.create(job);
@@ -144,8 +158,9 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
       const olds = plain(request.properties);
       const imported = Object.keys(olds).length === 0;
       const state = imported ? planned(type, { name: request.id }) : olds;
-      const found = await attempt(type, state, `reading ${request.urn}`, signal, async () => {
-        const job = work(type, request.urn, withoutUnknown(state), signal, () => {});
+      const way = { what: `reading ${request.urn}`, signal, seconds: request.timeout };
+      const found = await attempt(type, state, way, async (within) => {
+        const job = work(type, request.urn, withoutUnknown(state), within, () => {});
         return await type.read({ ...job, id: request.id });
       });
       if (!found) return {};
@@ -159,8 +174,9 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
       const plan = planned(type, news, old);
       if (request.preview) return { properties: promised(type, plan, old) };
       const goal = withoutUnknown(plan);
-      const state = await attempt(type, goal, `updating ${request.urn}`, signal, async () => {
-        const job = work(type, request.urn, goal, signal, () => {});
+      const way = { what: `updating ${request.urn}`, signal, seconds: request.timeout };
+      const state = await attempt(type, goal, way, async (within) => {
+        const job = work(type, request.urn, goal, within, () => {});
         const readAfter = await type.update?.({ ...job, id: request.id, old });
         const updated = afterUpdate(type, old, goal);
         if (!readAfter) return updated;
@@ -172,8 +188,9 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
     async delete(request, signal) {
       const type = find(request.type, request.urn);
       const state = plain(request.properties);
-      await attempt(type, state, `deleting ${request.urn}`, signal, async () => {
-        await type.delete({ ...work(type, request.urn, state, signal, () => {}), id: request.id });
+      const way = { what: `deleting ${request.urn}`, signal, seconds: request.timeout };
+      await attempt(type, state, way, async (within) => {
+        await type.delete({ ...work(type, request.urn, state, within, () => {}), id: request.id });
       });
     },
     async invoke({ tok }) {
