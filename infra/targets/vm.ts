@@ -7,8 +7,16 @@ import { Certificate, createAcmeCertificate, dnsCredentialsFile } from "../compo
 import { driftOf, type ServerFacts } from "../components/vm/facts.ts";
 import { hostOf } from "../components/vm/host.ts";
 import { redisPasswordKey, withLocalRedis } from "../components/vm/local-redis.ts";
-import { machineOf, ofProxy, redisPasswordFile, redisPort, systemUser, unsupported } from "../components/vm/machine.ts";
-import { proxyFiles } from "../components/vm/proxy-files.ts";
+import {
+  machineOf,
+  ofProxy,
+  redisPasswordFile,
+  redisPort,
+  systemUser,
+  unsupported,
+  wantedPackages,
+} from "../components/vm/machine.ts";
+import { foreignProxy, proxyFiles } from "../components/vm/proxy-files.ts";
 import { ServerRelease } from "../components/vm/release.ts";
 import { inspectServer, routeTo } from "../components/vm/server.ts";
 import { createSecrets, type ServerFile, ServerFiles } from "../components/vm/server-files.ts";
@@ -19,7 +27,6 @@ import { buildRelease } from "../release/index.ts";
 import { renderOpenclawConfig } from "../render/openclaw-config.ts";
 import { renderSystem } from "../render/system/index.ts";
 import type { Machine, SystemFile } from "../render/system/machine.ts";
-import { packagesOf } from "../render/system/packages.ts";
 import type { Settings } from "../settings.ts";
 import type { ProxySettings } from "../settings-proxy.ts";
 import { type VmSettings, vmSettings } from "../settings-vm.ts";
@@ -60,7 +67,7 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
   const base = new Base("base", {
     host,
     facts,
-    packages: [...packagesOf(machine), "openssl", ...(dns ? [`python3-certbot-dns-${dns.provider}`] : [])],
+    packages: wantedPackages(machine, settings.proxy),
     user: systemUser,
     stateDirectory: paths.state,
     keepData,
@@ -98,7 +105,8 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
       stateDirectory: paths.state,
       user: systemUser,
       units: unitsOf(machine),
-      revision: pulumi.interpolate`${secrets.stdout} ${revisionOf([configText, ...units.map(({ content }) => content)])}`,
+      started: revisionOf(units.map(({ content }) => content)),
+      revision: pulumi.interpolate`${secrets.stdout} ${revisionOf([configText])}`,
     },
     { dependsOn: [system.settled, proxy.settled, unpacked] },
   );
@@ -121,6 +129,8 @@ async function lookAt(vm: VmSettings, settings: Settings): Promise<{ route: Rout
     const why = unsupported(facts);
     if (why) throw new pulumi.RunError(why);
     for (const { what, how } of driftOf(facts)) pulumi.log.warn(`${route.host}: ${what} ${how}; up puts it right`);
+    const foreign = foreignProxy(settings.proxy, facts);
+    if (foreign) pulumi.log.warn(`${route.host}: ${foreign}`);
     return { route, facts };
   } catch (error) {
     if (error instanceof SshProblem) throw new pulumi.RunError(error.message);

@@ -84,8 +84,8 @@ put() {
   if [ -n "$validate" ] && ! said=$(sh -c "$validate" 2>&1 9>&-); then
     fail "$path was not changed, since its check refuses the new content: $said"
   fi
-  # What is the same already was put there for us, by user data say.
-  if [ ! -e "$entry" ] && { [ -e "$path" ] || [ -L "$path" ]; } && ! cmp -s "$FILE" "$path"; then
+  # What is the same already, or was put there by user data, is ours.
+  if [ ! -e "$entry" ] && { [ -e "$path" ] || [ -L "$path" ]; } && ! cmp -s "$FILE" "$path" && ! of_user_data "$path"; then
     cp -a -T "$path" "$home/backup/.new"
     mv -f -T "$home/backup/.new" "$home/backup/$key"
   fi
@@ -99,6 +99,11 @@ put() {
     [ -e "$home/backup/$key" ] || [ -e "$path" ] || rm -f "$entry"
     fail "$path is as it was, since the check of the new content refuses it: $said"
   fi
+}
+
+# As it was put there at the first boot.
+of_user_data() {
+  [ -f "$home/user-data" ] && [ ! -L "$1" ] && grep -qxF -e "$(sum_of "$1")  $1" "$home/user-data"
 }
 
 # Readers see the old file or the new one, also after a crash.
@@ -308,17 +313,30 @@ put_release() {
 }
 
 # activate ID KEEP STATE USER REPAIRS UNIT…: the gateway runs from this release, with its files as they are now. Databases are copied
-# before another release may change them. Older releases than KEEP go.
+# before another release may change them. Older releases than KEEP go. Of standard input, "started X" stands for what a gateway
+# reads only when it starts.
 activate() {
   release=$1 keep=$2 state=$3 user=$4 repairs=$5
   shift 5
   lock
+  room=$(mktemp -d "$home/room.XXXXXX")
+  trap 'rm -rf "$room"' EXIT
+  receive "$room/lines"
+  started=$(sed -n 's/^started //p' "$room/lines")
   for unit in "$@"; do
     systemctl is-enabled -q "$unit" 2>/dev/null || said=$(systemctl enable "$unit" 2>&1 9>&-) || fail "$unit: $said"
     systemctl is-active -q "$unit" || said=$(systemctl restart "$unit" 2>&1 9>&-) || fail "$unit does not start: $said
 $(journalctl -q -o cat -n 10 -u "$unit")"
   done
   [ $# -eq 0 ] || printf '%s\n' openclaw-gateway.socket openclaw-gateway.service "$@" >"$home/units"
+  if ! took_over; then
+    run_release
+    printf '%s\n' "$started" >"$home/started"
+  fi
+  printf '%s\n' "$repairs" >"$home/unit-repairs"
+}
+
+run_release() {
   [ -e "$opt/releases/$release/.complete" ] || fail "the release $release is not on this server"
   before=$(basename "$(readlink "$opt/current" 2>/dev/null || true)")
   if [ -n "$before" ] && [ "$before" != "$release" ]; then copy_data "$before" "$state" "$user" "$keep"; fi
@@ -326,9 +344,61 @@ $(journalctl -q -o cat -n 10 -u "$unit")"
   mv -T "$opt/next.new" "$opt/next"
   said=$("$opt/bin/replace-gateway" 2>&1 9>&-) || fail "$said"
   [ "$before" = "$release" ] || date +%s >"$opt/releases/$release/.complete"
-  printf '%s\n' "$repairs" >"$home/unit-repairs"
   printf '%s\n' "$release" >"$home/activated"
   prune "$release" "$keep"
+}
+
+# Whether the gateway that runs has taken over by itself all that changed. Then nobody waits for streams, and a token that was
+# replaced is let in for its time. Wherever that is not certain the gateway is replaced.
+took_over() {
+  unit=openclaw-gateway.service config=/etc/openclaw/openclaw.json
+  [ "$(readlink "$opt/current" 2>/dev/null)" = "releases/$release" ] && [ -n "$started" ] || return 1
+  [ "$(cat "$home/activated" 2>/dev/null)" = "$release" ] && [ "$(cat "$home/started" 2>/dev/null)" = "$started" ] || return 1
+  systemctl is-active -q "$unit" && ! systemctl is-active -q openclaw-gateway-next.service || return 1
+  cursor=$(journalctl -q -n 1 -o cat --show-cursor | sed -n 's/^-- cursor: //p')
+  [ -n "$cursor" ] && changed=$(refresh_credentials "/run/credentials/$unit") || return 1
+  [ -z "$changed" ] || says '"secrets_applied"|secrets_applied ' --after-cursor="$cursor" || return 1
+  # Which config it has, it says when it is ready and with each change.
+  invocation=$(systemctl show -p InvocationID --value "$unit")
+  sum=$(sum_of "$config")
+  [ "$(cat "$home/in-force" 2>/dev/null)" != "$invocation $sum" ] || return 0
+  since=$(stat -c %Y "$config")
+  touch -c "$config"
+  says "(gateway_ready|config_applied).*$sum" --since="@$((since - 1))" "_SYSTEMD_INVOCATION_ID=$invocation" || return 1
+  ! journalctl -q -o cat --since="@$((since - 1))" -g "config_restart_needed" "_SYSTEMD_INVOCATION_ID=$invocation" >/dev/null || return 1
+  printf '%s\n' "$invocation $sum" >"$home/in-force"
+}
+
+# PATTERN OPTION…: the gateway's log says it, soon.
+says() {
+  pattern=$1
+  shift
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+    journalctl -q -o cat -t openclaw-gateway -g "$pattern" "$@" 2>/dev/null | grep -q . && return 0
+    sleep 0.25
+  done
+  return 1
+}
+
+# FOLDER: what systemd gave to the service becomes what the secrets are now; prints the names of those that changed. As systemd's own
+# RefreshOnReload=, which most systems do not have yet: the service sees the same files, and cannot write to them.
+refresh_credentials() {
+  [ -d "$1" ] || return 1
+  names=
+  for file in "$1"/*; do
+    [ -f "$file" ] || continue
+    [ -f "$secrets/${file##*/}" ] || return 1
+    cmp -s "$secrets/${file##*/}" "$file" || names="$names ${file##*/}"
+  done
+  [ -n "$names" ] || return 0
+  ! mountpoint -q "$1" || mount -o remount,bind,rw "$1" || return 1
+  good=0
+  for name in $names; do
+    cp -p "$1/$name" "$1/.new" && cat "$secrets/$name" >"$1/.new" && mv -f "$1/.new" "$1/$name" || good=1
+  done
+  ! mountpoint -q "$1" || mount -o remount,bind,ro "$1" || good=1
+  printf '%s\n' "$names"
+  return $good
 }
 
 # By the gateway's own user: files that SQLite makes beside a database must stay the gateway's.
@@ -368,7 +438,9 @@ rollback() {
   release=$1 state=$3 user=$4
   if [ "$5" != data ]; then
     wanted=$(cat "$home/activated")
-    activate "$1" "$2" "$3" "$4" "$(cat "$home/unit-repairs")"
+    keep=$2
+    lock
+    run_release
     # What `up` brought last: that something else runs now is to be seen.
     printf '%s\n' "$wanted" >"$home/activated"
     return
@@ -450,7 +522,8 @@ take_gateway() {
   lock
   systemctl stop openclaw-gateway.socket openclaw-gateway.service openclaw-gateway-next.service 2>/dev/null 9>&- || true
   systemctl reset-failed openclaw-gateway.service openclaw-gateway.socket openclaw-gateway-next.service 2>/dev/null 9>&- || true
-  rm -rf "$opt/releases" "$opt/current" "$opt/next" "$opt/replace.lock" "$home/releases" "$home/units" "$home/unit-repairs" "$home/activated" /run/openclaw
+  rm -rf "$opt/releases" "$opt/current" "$opt/next" "$opt/replace.lock" "$home/releases" "$home/units" "$home/unit-repairs" "$home/activated" \
+    "$home/started" "$home/in-force" /run/openclaw
 }
 
 # Whether the agent is as it was put there, and the name of this installation: on a server that was made anew there is none.
@@ -491,6 +564,9 @@ inspect() {
   say addresses "$(hostname -I 2>/dev/null || true)"
   agent_state
   ! grep -qs default_server /etc/nginx/sites-enabled/* || say foreignDefault yes
+  is_as_packaged nginx-common /etc/nginx/nginx.conf ||
+    say foreignNginx "$(sed -n 's/^[^#]*worker_connections *\([0-9]*\);.*/\1/p' /etc/nginx/nginx.conf | tail -n 1)"
+  is_as_packaged caddy /etc/caddy/Caddyfile || say foreignCaddyfile yes
   if command -v ss >/dev/null; then
     ss -Hltnp | while read -r _state _receive _send here _peer who; do
       say listen "${here##*:} $(printf %s "${who-}" | sed -n 's/^users:(("\([^"]*\)".*/\1/p')"
@@ -536,6 +612,12 @@ inspect() {
 
 say() {
   printf '%s=%s\n' "$1" "$2"
+}
+
+# PACKAGE PATH: nobody has changed the package's file, or there is none.
+is_as_packaged() {
+  [ -e "$2" ] || return 0
+  dpkg-query -W -f '${Conffiles}\n' "$1" 2>/dev/null | grep -qxF -e " $2 $(md5sum <"$2" | cut -d ' ' -f 1)"
 }
 
 command=${1-}

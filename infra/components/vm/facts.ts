@@ -24,6 +24,10 @@ export interface ServerFacts {
   installation: string | undefined;
   /** A site of somebody else's answers for unknown names already. */
   foreignDefault: boolean;
+  /** Somebody changed the package's nginx.conf, or we did: how many connections a worker may have. */
+  foreignNginx: { connections: number } | undefined;
+  /** The Caddyfile is not the package's: somebody's, or ours. */
+  foreignCaddyfile: boolean;
   /** Packages that were wanted are still there. */
   wantedPackages: { state: "ok" | "missing"; repairs: number } | undefined;
   /** What was put there, how it is now, and how often it had to be put back. */
@@ -72,6 +76,8 @@ export function parseFacts(text: string): ServerFacts {
     packages: all("package").map(([name = ""]) => name),
     installation: one("installation")[0],
     foreignDefault: one("foreignDefault")[0] === "yes",
+    foreignNginx: all("foreignNginx").length > 0 ? { connections: number(one("foreignNginx")[0]) } : undefined,
+    foreignCaddyfile: one("foreignCaddyfile")[0] === "yes",
     wantedPackages: packages ? { state: packages === "ok" ? "ok" : "missing", repairs: number(packageRepairs) } : undefined,
     files: Object.fromEntries(
       all("file").map(([state, repairs, ...path]) => [path.join(" "), { state: fileState(state), repairs: number(repairs) }]),

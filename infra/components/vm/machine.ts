@@ -1,6 +1,8 @@
 /** Pure: what the renderers of system files must know, from the settings and from what the server told of itself. */
 import { type Machine, mebibyte, type SystemFile, usualPaths } from "../../render/system/machine.ts";
+import { packagesOf } from "../../render/system/packages.ts";
 import type { CheckedSettings } from "../../settings.ts";
+import type { ProxySettings } from "../../settings-proxy.ts";
 import type { VmSettings } from "../../settings-vm.ts";
 import type { ServerFacts } from "./facts.ts";
 
@@ -59,7 +61,7 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
     },
     proxy: {
       kind: proxy.server,
-      watched: proxy.server === "nginx" ? ["/etc/nginx/conf.d", tlsFolder] : ["/etc/caddy/Caddyfile", tlsFolder],
+      watched: watchedFiles(proxy),
       check:
         proxy.server === "nginx"
           ? "/usr/sbin/nginx -t -q"
@@ -98,5 +100,19 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
   };
 }
 
+/** What makes the proxy read its files again; certificates of the owner's as well, which somebody else renews. */
+function watchedFiles({ server, tls }: ProxySettings): string[] {
+  const own = server === "nginx" ? ["/etc/nginx/conf.d"] : ["/etc/caddy/Caddyfile", "/etc/caddy/conf.d"];
+  const files = tls.mode === "files" && tls.files ? [tls.files.certificate, tls.files.key] : [];
+  const paths = files.flatMap((file) => (typeof file === "object" && "path" in file ? [file.path] : []));
+  return [...own, tlsFolder, ...paths];
+}
+
 /** Looks after the proxy's files, so it comes after them. */
 export const ofProxy = ({ path }: SystemFile): boolean => /openclaw-proxy-reload|letsencrypt/.test(path);
+
+/** What the system files rely on, and what the certificate is made or fetched with. */
+export function wantedPackages(machine: Machine, { tls }: ProxySettings): string[] {
+  const dns = tls.mode === "acme" ? tls.acme.dns : undefined;
+  return [...packagesOf(machine), "openssl", ...(dns ? [`python3-certbot-dns-${dns.provider}`] : [])];
+}

@@ -1,6 +1,7 @@
 /** Pure: the proxy's files on a server, with what checks them and puts them in force. */
 import { renderCaddy } from "../../render/proxy/caddy.ts";
 import { renderNginx } from "../../render/proxy/nginx.ts";
+import { renderNginxMain } from "../../render/proxy/nginx-main.ts";
 import { type Site, siteOf } from "../../render/proxy/site.ts";
 import type { Machine } from "../../render/system/machine.ts";
 import type { ProxySettings } from "../../settings-proxy.ts";
@@ -8,6 +9,23 @@ import { acmeWebroot, tlsFilesOf } from "./certificate.ts";
 import type { ServerFacts } from "./facts.ts";
 import { nginxVersion } from "./machine.ts";
 import type { ServerFile } from "./server-files.ts";
+
+const nginxMain = "/etc/nginx/nginx.conf";
+const caddyfile = "/etc/caddy/Caddyfile";
+/** Sites of others beside ours. */
+const caddySites = "/etc/caddy/conf.d/*.caddy";
+/** For SPEC's 1000 connections at a proxy that needs two for each, on one core. */
+const leastConnections = 4096;
+
+/** What somebody else set up, and what becomes of it, in words for a preview. */
+export function foreignProxy({ server }: ProxySettings, facts: ServerFacts): string | undefined {
+  if (server === "caddy" && facts.foreignCaddyfile && !facts.files[caddyfile])
+    return `${caddyfile} is somebody else's: it is replaced until destroy brings it back, and its sites are not served meanwhile. To keep them, move each to a file ${caddySites} first, without global options, and with a tls line of its own; those are served beside ours`;
+  const connections = facts.foreignNginx?.connections ?? leastConnections;
+  if (server === "nginx" && !facts.files[nginxMain] && connections < leastConnections)
+    return `${nginxMain} is somebody else's and stays as it is, with ${connections} worker_connections: a client with a stream takes two; raise it to ${leastConnections} or more`;
+  return undefined;
+}
 
 export function proxyFiles(proxy: ProxySettings, machine: Machine, facts: ServerFacts): ServerFile[] {
   const { host, port } = machine.gateway;
@@ -21,6 +39,7 @@ export function proxyFiles(proxy: ProxySettings, machine: Machine, facts: Server
   if (proxy.server === "caddy") return caddyFiles(site, root);
   const accessLogPath = machine.proxy.accessLog;
   const errorLogPath = "/var/log/nginx/openclaw-error.log";
+  const main = facts.foreignNginx === undefined || facts.files[nginxMain] ? renderNginxMain() : {};
   const files = renderNginx(site, {
     layout: "site",
     version: nginxVersion(facts),
@@ -28,7 +47,7 @@ export function proxyFiles(proxy: ProxySettings, machine: Machine, facts: Server
     accessLogPath,
     errorLogPath,
   });
-  return Object.entries(files).map(([path, content]) => ({
+  return Object.entries({ ...main, ...files }).map(([path, content]) => ({
     ...root,
     path,
     content,
@@ -43,7 +62,7 @@ export function proxyFiles(proxy: ProxySettings, machine: Machine, facts: Server
 
 function caddyFiles(site: Site, root: { mode: string; owner: string }): ServerFile[] {
   // Its log goes to the journal, which is bounded.
-  const files = Object.entries(renderCaddy(site)).map(([path, content]) => ({
+  const files = Object.entries(renderCaddy(site, { path: caddyfile, sites: caddySites })).map(([path, content]) => ({
     ...root,
     path,
     content,

@@ -12,7 +12,9 @@ export interface ServerGatewayArgs {
   user: string;
   /** Units of others that are to run, such as the proxy's. */
   units: string[];
-  /** Changes when something has changed that the gateway reads when it starts. */
+  /** Changes with what a gateway reads only when it starts: then it is replaced. */
+  started: string;
+  /** Changes with what a gateway that runs takes over by itself, such as its config and its secrets. */
   revision: pulumi.Input<string>;
 }
 
@@ -29,7 +31,7 @@ export class ServerGateway extends pulumi.ComponentResource {
       {
         put: ["activate", release, String(keepReleases), stateDirectory, user, String(repairs), ...units],
         take: ["take-gateway"],
-        stdin: pulumi.concat("revision ", args.revision, "\n"),
+        stdin: pulumi.concat("started ", args.started, "\nrevision ", args.revision, "\n"),
       },
       { parent: this },
     );

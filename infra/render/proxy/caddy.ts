@@ -8,6 +8,8 @@ export interface CaddyHost {
   readonly path?: string;
   /** Where it takes orders, such as a reload: a socket in a folder of its own user, which its unit must make. */
   readonly adminSocket?: string;
+  /** Files with sites of others, which are served beside ours and share its global options; a pattern. */
+  readonly sites?: string;
   /** A file for the access log; left out: its standard error, as for all else. */
   readonly accessLogPath?: string;
 }
@@ -24,6 +26,7 @@ export function renderCaddy(site: Site, host: CaddyHost = {}): RenderedFiles {
     ...main(site, host),
     ...(site.names.length > 0 ? refusals(site) : []),
     ...(site.alivePort ? alive(site.alivePort) : []),
+    ...(host.sites ? [`import ${host.sites}`] : []),
   ];
   return { [path]: indent(lines, "\t") };
 }
