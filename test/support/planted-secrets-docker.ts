@@ -1,75 +1,74 @@
-/** Where a Docker daemon could show a secret: what it says of its objects, logs, and the files of all layers of all images. */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+/** Where a Docker daemon could show a secret: what it says of its objects, and everything that it keeps on its disk. */
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { runCommand } from "./outcome.ts";
-import type { Finding } from "./planted-secrets.ts";
+import { z } from "zod";
+import type { Daemon } from "../../engine/providers/docker/api.ts";
+import type { Exceptions } from "./path-exceptions.ts";
+import type { Finding, SecretSearch } from "./planted-secrets.ts";
 
-type SearchText = (place: string, content: string | Buffer) => Finding[];
+export interface DockerPlaces {
+  readonly daemon: Daemon;
+  /** Of its data, its run-time files and its log. */
+  readonly folder: string;
+}
 
-export async function searchDocker(host: string, text: SearchText): Promise<Finding[]> {
-  const docker = async (...args: string[]): Promise<string> => {
-    const { code, text } = await runCommand(["docker", "-H", host, ...args]);
-    if (code !== 0) throw new Error(`docker ${args.join(" ")} ended with ${code}: ${text.slice(-500)}`);
-    return text;
-  };
-  const lines = async (...args: string[]): Promise<string[]> => (await docker(...args)).split("\n").filter(Boolean);
+const containers = z.array(z.object({ Id: z.string(), Names: z.array(z.string()) }));
+const images = z.array(z.object({ Id: z.string(), RepoTags: z.array(z.string()).nullable() }));
+const named = z.object({ Name: z.string() });
+const layers = z.object({ GraphDriver: z.object({ Data: z.record(z.string(), z.string()).nullable() }) });
+
+/**
+ * Its disk holds each layer once, unpacked, those included that no image names any more, and what containers wrote; configurations,
+ * histories and logs as well. `except`: paths below its folder.
+ */
+export async function searchDocker(
+  { daemon, folder }: DockerPlaces,
+  { text, files }: Pick<SecretSearch, "text" | "files">,
+  except: Exceptions,
+): Promise<Finding[]> {
+  const ask = (path: string, query = {}): Promise<Buffer> =>
+    daemon.bytes({ method: "GET", path, query }, AbortSignal.timeout(60_000));
   const found: Finding[] = [];
-  const add = async (place: string, ...args: string[]): Promise<void> => void found.push(...text(place, await docker(...args)));
+  const add = async (place: string, path: string, query = {}): Promise<string> => {
+    const bytes = await ask(path, query);
+    found.push(...text(place, bytes));
+    return bytes.toString("utf8");
+  };
+  // Who a layer belongs to, by its folder.
+  const owners = new Map<string, string>();
+  const own = (inspected: string, name: string): void => {
+    const { UpperDir = "", LowerDir = "" } = layers.parse(JSON.parse(inspected)).GraphDriver.Data ?? {};
+    for (const path of `${UpperDir}:${LowerDir}`.split(":")) owners.set(path, owners.get(path) ?? name);
+  };
+  for (const { Id, RepoTags } of images.parse(JSON.parse(await add("images", "/images/json", { all: true })))) {
+    const name = RepoTags?.[0] ?? Id.slice(7, 19);
+    own(await add(`image ${name} inspect`, `/images/${Id}/json`), `image ${name}`);
+    await add(`image ${name} history`, `/images/${Id}/history`);
+  }
+  for (const { Id, Names } of containers.parse(JSON.parse(await add("containers", "/containers/json", { all: true })))) {
+    const name = Names[0]?.slice(1) ?? Id;
+    own(await add(`container ${name} inspect`, `/containers/${Id}/json`), `container ${name}`);
+    await add(`container ${name} logs`, `/containers/${Id}/logs`, { stdout: true, stderr: true });
+    await add(`container ${name} changes`, `/containers/${Id}/changes`);
+  }
+  const { Volumes } = z.object({ Volumes: z.array(named).nullable() }).parse(JSON.parse(await add("volumes", "/volumes")));
+  for (const { Name } of Volumes ?? []) await add(`volume ${Name} inspect`, `/volumes/${Name}`);
+  for (const { Name } of z.array(named).parse(JSON.parse(await add("networks", "/networks"))))
+    await add(`network ${Name} inspect`, `/networks/${Name}`);
+  const now = Math.floor(Date.now() / 1000);
+  await add("events", "/events", { since: now - 86_400, until: now });
 
-  for (const name of await lines("ps", "--all", "--format", "{{.Names}}")) {
-    await add(`container ${name} inspect`, "inspect", name);
-    await add(`container ${name} logs`, "logs", name);
-    await add(`container ${name} diff`, "diff", name);
-  }
-  for (const name of await lines("volume", "ls", "--quiet")) await add(`volume ${name} inspect`, "volume", "inspect", name);
-  for (const name of await lines("network", "ls", "--format", "{{.Name}}"))
-    await add(`network ${name} inspect`, "network", "inspect", name);
-  await add("events", "events", "--since", "24h", "--until", "0s");
-  const images = new Set(await lines("image", "ls", "--all", "--quiet"));
-  for (const id of images) {
-    await add(`image ${id} inspect`, "image", "inspect", id);
-    await add(`image ${id} history`, "image", "history", "--no-trunc", id);
-  }
-  const folder = mkdtempSync(join(tmpdir(), "image-layers-"));
-  try {
-    const archive = join(folder, "images.tar");
-    if (images.size > 0) {
-      await docker("save", "--output", archive, ...images);
-      execFileSync("tar", ["-C", folder, "-xf", archive]);
-      for (const path of execFileSync("find", [folder, "-type", "f", "!", "-name", "images.tar"], { encoding: "utf8" }).split(
-        "\n",
-      )) {
-        if (path) found.push(...searchSaved(path, folder, text));
-      }
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return found;
+  const overlay = join(folder, "data/overlay2");
+  if (!existsSync(overlay)) throw new Error(`the daemon keeps its layers elsewhere than in ${overlay}`);
+  // What containers see is made of layers: these are looked at once, where they lie.
+  const mounted = readdirSync(overlay).map((layer) => join(overlay, layer, "merged"));
+  const below = files([folder], [...mounted, join(folder, "exec"), ...except]);
+  return [...found, ...below.map((finding) => ({ ...finding, place: describe(finding.place, folder, owners) }))];
 }
 
-/** A layer's files one by one, for what is packed in them; anything else as it is. */
-function searchSaved(path: string, folder: string, text: SearchText): Finding[] {
-  const name = path.slice(folder.length + 1);
-  const whole = execFileSync("cat", [path], { maxBuffer: 1024 ** 3 });
-  const inClear = text(`image file ${name}`, whole);
-  if (!name.endsWith("layer.tar")) return inClear;
-  const packed = execFileSync("tar", ["-tf", path], { encoding: "utf8", maxBuffer: 1024 ** 3 }).split("\n");
-  return [
-    ...inClear.map((finding) => ({ ...finding, place: `${finding.place}: ${nameOfFirst(path, packed, finding, text)}` })),
-    ...packed
-      .filter((file) => file.endsWith(".gz") || file.endsWith(".tgz"))
-      .flatMap((file) =>
-        text(`image file ${name}: ${file}`, execFileSync("tar", ["-xOf", path, file], { maxBuffer: 1024 ** 3 })),
-      ),
-  ];
-}
-
-function nameOfFirst(path: string, files: readonly string[], { secret }: Finding, text: SearchText): string {
-  const holds = (file: string): boolean =>
-    text("", execFileSync("tar", ["-xOf", path, file], { maxBuffer: 1024 ** 3 })).some((finding) => finding.secret === secret);
-  // Few layers hold any secret: that this is slow matters to nobody.
-  return files.find((file) => file && !file.endsWith("/") && holds(file)) ?? "names or attributes";
+/** "layer of nginx:1: etc/x" in place of a path of numbers. */
+function describe(place: string, folder: string, owners: ReadonlyMap<string, string>): string {
+  const [, path = "", rest = ""] = /^(?:file|names in) (.*\/overlay2\/[^/]+\/diff)(?:\/(.*))?$/.exec(place) ?? [];
+  if (path === "") return place.replace(`${folder}/`, "");
+  return `layer of ${owners.get(path) ?? "nothing any more"}: ${rest}`;
 }

@@ -1,5 +1,5 @@
 /** Where a server could show a secret: its journal, the properties of its units, its processes and its files. */
-import { lstatSync, readdirSync, readFileSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Machine } from "./machine.ts";
 import { type Exceptions, isExcepted } from "./path-exceptions.ts";
@@ -10,8 +10,9 @@ export async function searchMachine(
   { text, files }: Pick<SecretSearch, "text" | "files">,
   except: Exceptions,
 ): Promise<Finding[]> {
-  const root = machine.file("/");
+  const root = machine.file("/").replace(/\/$/, "");
   const found: Finding[] = [];
+  const inside = (of: Finding[]): Finding[] => of.map((finding) => ({ ...finding, place: finding.place.replace(root, "") }));
   // Before anything is asked for inside: what asks is no part of it.
   found.push(...processesOf(machine, files));
   found.push(...text("journal", await machine.good(["journalctl", "--no-pager", "--output=export", "--all"])));
@@ -23,13 +24,12 @@ export async function searchMachine(
   );
   // What a test planted cannot be in the pristine files; the journal has been read in clear.
   const changed = (await machine.changedFiles({ all: true })).map(({ path }) => path);
-  const inside = changed.filter((path) => !path.startsWith("/var/log/journal/")).filter((path) => !isExcepted(path, except));
-  const regular = inside.filter((path) => lstatSync(join(root, path), { throwIfNoEntry: false })?.isFile());
-  found.push(...regular.flatMap((path) => text(`file ${path}`, readFileSync(join(root, path)))));
-  const before = root.replace(/\/$/, "");
-  const volatile = files(["/run", "/tmp", "/dev/shm"].map((folder) => before + folder));
-  const places = volatile.map((finding) => ({ ...finding, place: finding.place.replace(before, "") }));
-  found.push(...places.filter(({ place }) => !isExcepted(place.slice("file ".length), except)));
+  found.push(...text("names of files", changed.join("\n")));
+  const looked = changed.filter((path) => !path.startsWith("/var/log/journal/") && !isExcepted(path, except));
+  const regular = looked.filter((path) => lstatSync(join(root, path), { throwIfNoEntry: false })?.isFile());
+  found.push(...inside(files(regular.map((path) => join(root, path)))));
+  const volatile = inside(files(["/run", "/tmp", "/dev/shm"].map((folder) => root + folder)));
+  found.push(...volatile.filter(({ place }) => !isExcepted(place.replace(/^(file|names in) /, ""), except)));
   return found;
 }
 
