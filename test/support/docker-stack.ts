@@ -14,6 +14,7 @@ export interface DockerStackTest {
   /** Where nginx is reached, and the name that its certificate has. */
   url: string;
   name: string;
+  ports: { http: number; https: number };
   /** Of compose.yaml. */
   directory: string;
   /** All that any command printed so far. */
@@ -70,6 +71,7 @@ export async function makeDockerStack(docker: TestDocker, address: string): Prom
     clone,
     url: `https://${address}:${ports.https}`,
     name,
+    ports,
     directory,
     printed,
     settings,

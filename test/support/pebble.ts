@@ -22,6 +22,8 @@ export interface PebbleOptions {
   tlsPort?: number;
   /** How long its certificates are good. */
   certificateSeconds?: number;
+  /** Only who has this account may ask: its id and its key, base64url. */
+  externalAccount?: { kid: string; hmacKey: string };
 }
 
 export interface Pebble {
@@ -53,7 +55,7 @@ export function whyNoPebble(): string | undefined {
 }
 
 export async function startPebble(options: PebbleOptions = {}): Promise<Pebble> {
-  const { address = "127.0.0.1", httpPort = 80, tlsPort = 443, certificateSeconds = 7_776_000 } = options;
+  const { address = "127.0.0.1", httpPort = 80, tlsPort = 443, certificateSeconds = 7_776_000, externalAccount } = options;
   const folder = mkdtempSync(join(tmpdir(), "pebble-"));
   const authority = makeAuthority(folder);
   const own = authority.issue("pebble", [address, "127.0.0.1", "localhost", "pebble"]);
@@ -68,7 +70,8 @@ export async function startPebble(options: PebbleOptions = {}): Promise<Pebble> 
     httpPort,
     tlsPort,
     ocspResponderURL: "",
-    externalAccountBindingRequired: false,
+    externalAccountBindingRequired: externalAccount !== undefined,
+    externalAccountMACKeys: externalAccount ? { [externalAccount.kid]: externalAccount.hmacKey } : {},
     retryAfter: { authz: 1, order: 1 },
     profiles: { default: profile },
   };
