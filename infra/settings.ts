@@ -19,6 +19,7 @@ import { dockerSettings } from "./settings-docker.ts";
 import { describeIssues, type Fault } from "./settings-faults.ts";
 import { proxySettings } from "./settings-proxy.ts";
 import { secretFaults, secretKeyPattern } from "./settings-secrets.ts";
+import { decodeSetting } from "./settings-text.ts";
 import { vmSettings } from "./settings-vm.ts";
 
 const stackShape = stackSchema.shape;
@@ -150,7 +151,7 @@ export function parseSettings(
       const fix = "keep only the secret itself as a secret, in a key of its own: gatewayToken, apiKey-<provider> or token-<id>";
       faults.push({ path: key, message: `is a secret, or holds one, but this setting is written to openclaw.json; ${fix}` });
     } else {
-      written[key] = decode(value);
+      written[key] = decodeSetting(value);
     }
   }
   const parsed = settingsSchema.safeParse(written);
@@ -158,15 +159,6 @@ export function parseSettings(
   faults.push(...crossChecks({ sections: written, secretKeys: Object.keys(secrets), targets }));
   if (!parsed.success || faults.length > 0) return { faults };
   return { settings: { ...parsed.data, written, secrets }, faults };
-}
-
-/** Pulumi hands objects, numbers and booleans over as text. */
-function decode(value: string): unknown {
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value;
-  }
 }
 
 function isObject(value: unknown): value is { [key: string]: unknown } {

@@ -1,27 +1,16 @@
 /** The Docker host of a stack file, looked at once for all checks of it. */
-import { readFileSync } from "node:fs";
-import { parse } from "yaml";
 import { z } from "zod";
 import { connectDocker, type Docker, type Endpoint } from "../components/docker/client.ts";
 import { endpointOf } from "../components/docker/endpoint.ts";
 import { type DockerSettings, dockerSettings } from "../settings-docker.ts";
 import { type ProxySettings, proxySettings } from "../settings-proxy.ts";
 import type { Subject } from "./check.ts";
+import { lookOnce, readSections, section } from "./stack-sections.ts";
 
-const fromText = (value: unknown): unknown => {
-  if (typeof value !== "string") return value;
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value;
-  }
-};
 /** Only what these checks need; whether the rest is right is the program's business. */
-const stackFileSchema = z.object({
-  config: z.object({
-    "openclaw-stack:docker": z.preprocess(fromText, dockerSettings.prefault({})),
-    "openclaw-stack:proxy": z.preprocess(fromText, proxySettings.prefault({})),
-  }),
+const sectionsSchema = z.object({
+  "openclaw-stack:docker": section(dockerSettings.prefault({})),
+  "openclaw-stack:proxy": section(proxySettings.prefault({})),
 });
 
 const infoSchema = z.object({
@@ -53,24 +42,12 @@ export interface DockerSubject {
   problem: string | undefined;
 }
 
-const seen = new WeakMap<Subject, Promise<DockerSubject | undefined>>();
-
 /** Undefined where the stack file is not right: the program says what is wrong with it. */
-export function lookAtDocker(subject: Subject): Promise<DockerSubject | undefined> {
-  const before = seen.get(subject);
-  if (before) return before;
-  const now = look(subject);
-  seen.set(subject, now);
-  return now;
-}
+export const lookAtDocker = lookOnce(look);
 
 export function readDockerStack(stackFile: string): { docker: DockerSettings; proxy: ProxySettings } | undefined {
-  try {
-    const config = stackFileSchema.safeParse(parse(readFileSync(stackFile, "utf8"))).data?.config;
-    return config && { docker: config["openclaw-stack:docker"], proxy: config["openclaw-stack:proxy"] };
-  } catch {
-    return undefined;
-  }
+  const config = readSections(stackFile, sectionsSchema);
+  return config && { docker: config["openclaw-stack:docker"], proxy: config["openclaw-stack:proxy"] };
 }
 
 async function look({ stackFile }: Subject): Promise<DockerSubject | undefined> {

@@ -1,18 +1,11 @@
 /** The server's clock is right: certificates and tokens begin and end at a time. */
-import type { Check, Finding } from "./check.ts";
-import { lookAtServer, looked } from "./vm-subject.ts";
+import type { Finding } from "./check.ts";
+import { factsCheck } from "./vm-subject.ts";
 
 const noticedSeconds = 30;
 const refusedSeconds = 600;
 
-export const vmClock: Check = {
-  name: "clock",
-  looked,
-  async run(subject) {
-    const facts = (await lookAtServer(subject))?.facts;
-    return facts ? clockFindings(facts.time, Date.now() / 1000) : [];
-  },
-};
+export const vmClock = factsCheck("clock", ({ time }) => clockFindings(time, Date.now() / 1000));
 
 export function clockFindings(there: number, here: number): Finding[] {
   const seconds = Math.round(there - here);

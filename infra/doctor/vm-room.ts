@@ -1,29 +1,14 @@
 /** The server has memory and disk for what is put on it. */
 import type { ServerFacts } from "../components/vm/facts.ts";
-import type { Check, Finding } from "./check.ts";
-import { lookAtServer, looked } from "./vm-subject.ts";
+import type { Finding } from "./check.ts";
+import { factsCheck } from "./vm-subject.ts";
 
 const neededMemoryMb = 2048;
 const neededDiskMb = 1024;
 const comfortableDiskMb = 4096;
 
-export const vmMemory: Check = {
-  name: "memory",
-  looked,
-  async run(subject) {
-    const facts = (await lookAtServer(subject))?.facts;
-    return facts ? memoryFindings(facts) : [];
-  },
-};
-
-export const vmDisk: Check = {
-  name: "disk",
-  looked,
-  async run(subject) {
-    const facts = (await lookAtServer(subject))?.facts;
-    return facts ? diskFindings(facts) : [];
-  },
-};
+export const vmMemory = factsCheck("memory", memoryFindings);
+export const vmDisk = factsCheck("disk", diskFindings);
 
 /** Before the first deployment that much must be free; afterwards the gateway itself has a part of it. */
 export function memoryFindings({ installation, memoryAvailableMb, memoryTotalMb }: ServerFacts): Finding[] {

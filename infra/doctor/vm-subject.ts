@@ -1,29 +1,18 @@
 /** The server of a stack file, looked at once for all checks of it. */
-import { readFileSync } from "node:fs";
-import { parse } from "yaml";
 import { z } from "zod";
 import type { ServerFacts } from "../components/vm/facts.ts";
 import { inspectServer, routeTo } from "../components/vm/server.ts";
 import { SshProblem } from "../components/vm/ssh.ts";
 import { type ProxySettings, proxySettings } from "../settings-proxy.ts";
 import { type VmSettings, vmSettings } from "../settings-vm.ts";
-import type { Subject } from "./check.ts";
+import type { Check, Finding, Subject } from "./check.ts";
+import { lookOnce, readSections, section } from "./stack-sections.ts";
 
-const fromText = (value: unknown): unknown => {
-  if (typeof value !== "string") return value;
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value;
-  }
-};
 /** Only what these checks need; whether the rest is right is the program's business. */
-const StackFile = z.object({
-  config: z.object({
-    "openclaw-stack:vm": z.preprocess(fromText, vmSettings),
-    "openclaw-stack:proxy": z.preprocess(fromText, proxySettings.prefault({})),
-    "openclaw-stack:gateway": z.preprocess(fromText, z.object({ port: z.int().default(18789) }).prefault({})),
-  }),
+const sectionsSchema = z.object({
+  "openclaw-stack:vm": section(vmSettings),
+  "openclaw-stack:proxy": section(proxySettings.prefault({})),
+  "openclaw-stack:gateway": section(z.object({ port: z.int().default(18789) }).prefault({})),
 });
 
 export interface VmSubject {
@@ -35,18 +24,20 @@ export interface VmSubject {
   problem: SshProblem | undefined;
 }
 
-const seen = new WeakMap<Subject, Promise<VmSubject | undefined>>();
-
 /** Undefined where the stack file is not right: the program says what is wrong with it. */
-export function lookAtServer(subject: Subject): Promise<VmSubject | undefined> {
-  const before = seen.get(subject);
-  if (before) return before;
-  const now = look(subject);
-  seen.set(subject, now);
-  return now;
-}
+export const lookAtServer = lookOnce(look);
 
 export const looked = async (subject: Subject): Promise<boolean> => (await lookAtServer(subject))?.facts !== undefined;
+
+/** A check of what the server said of itself. */
+export const factsCheck = (name: string, findings: (facts: ServerFacts) => Finding[]): Check => ({
+  name,
+  looked,
+  async run(subject) {
+    const facts = (await lookAtServer(subject))?.facts;
+    return facts ? findings(facts) : [];
+  },
+});
 
 /** The stack's secrets that a login needs. */
 export async function loginSecrets(vm: VmSettings, secret: Subject["secret"]): Promise<{ [key: string]: string }> {
@@ -60,12 +51,7 @@ export async function loginSecrets(vm: VmSettings, secret: Subject["secret"]): P
 }
 
 async function look({ stackFile, secret }: Subject): Promise<VmSubject | undefined> {
-  let config: z.output<typeof StackFile>["config"] | undefined;
-  try {
-    config = StackFile.safeParse(parse(readFileSync(stackFile, "utf8"))).data?.config;
-  } catch {
-    return undefined;
-  }
+  const config = readSections(stackFile, sectionsSchema);
   if (!config) return undefined;
   const { "openclaw-stack:vm": vm, "openclaw-stack:proxy": proxy, "openclaw-stack:gateway": gateway } = config;
   const known = { vm, proxy, gatewayPort: gateway.port };

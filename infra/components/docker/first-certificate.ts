@@ -5,7 +5,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { z } from "zod";
 import { selfSigned } from "./certificate.ts";
-import { connectDocker, endpointSchema } from "./client.ts";
+import { endpointSchema } from "./client.ts";
+import { runTask } from "./command-program.ts";
 import { runHelper } from "./helper.ts";
 
 export const firstCertificateSchema = z.strictObject({
@@ -40,34 +41,19 @@ if (!stays) {
 clear();
 `;
 
-async function main(): Promise<void> {
-  const { endpoint, place, names, owner, keepIssued, image } = firstCertificateSchema.parse(JSON.parse(process.argv[2] ?? ""));
+await runTask(import.meta.main, firstCertificateSchema, async (docker, { place, names, owner, keepIssued, image }) => {
   const { certificate, key } = selfSigned(names);
   const mark = `${names.join(",")} ${createHash("sha256").update(certificate).digest("hex")}`;
-  const docker = connectDocker(endpoint);
-  try {
-    await runHelper(docker, {
-      place,
-      image,
-      script,
-      task: { names, owner, keepIssued },
-      files: [
-        { name: "fullchain.pem", content: certificate, mode: 0o600 },
-        { name: "privkey.pem", content: key, mode: 0o600 },
-        { name: "self-signed", content: mark, mode: 0o600 },
-      ],
-      incoming: `.incoming-${randomBytes(6).toString("hex")}`,
-    });
-  } finally {
-    docker.close();
-  }
-}
-
-if (import.meta.main) {
-  try {
-    await main();
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exitCode = 1;
-  }
-}
+  await runHelper(docker, {
+    place,
+    image,
+    script,
+    task: { names, owner, keepIssued },
+    files: [
+      { name: "fullchain.pem", content: certificate, mode: 0o600 },
+      { name: "privkey.pem", content: key, mode: 0o600 },
+      { name: "self-signed", content: mark, mode: 0o600 },
+    ],
+    incoming: `.incoming-${randomBytes(6).toString("hex")}`,
+  });
+});

@@ -1,6 +1,7 @@
 /** Bounds the processes of containers, for a Command resource: `process-limits.ts <task as JSON>`. Docker's provider has no setting for it. */
 import { z } from "zod";
-import { connectDocker, endpointSchema } from "./client.ts";
+import { endpointSchema } from "./client.ts";
+import { runTask } from "./command-program.ts";
 
 export const processLimitsSchema = z.strictObject({
   endpoint: endpointSchema,
@@ -9,25 +10,10 @@ export const processLimitsSchema = z.strictObject({
 });
 export type ProcessLimits = z.output<typeof processLimitsSchema>;
 
-async function main(): Promise<void> {
-  const { endpoint, limits } = processLimitsSchema.parse(JSON.parse(process.argv[2] ?? ""));
-  const docker = connectDocker(endpoint);
-  try {
-    await Promise.all(
-      Object.entries(limits).map(([name, PidsLimit]) =>
-        docker.bytes({ method: "POST", path: `/containers/${name}/update`, body: { PidsLimit } }),
-      ),
-    );
-  } finally {
-    docker.close();
-  }
-}
-
-if (import.meta.main) {
-  try {
-    await main();
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exitCode = 1;
-  }
-}
+await runTask(import.meta.main, processLimitsSchema, async (docker, { limits }) => {
+  await Promise.all(
+    Object.entries(limits).map(([name, PidsLimit]) =>
+      docker.bytes({ method: "POST", path: `/containers/${name}/update`, body: { PidsLimit } }),
+    ),
+  );
+});

@@ -6,7 +6,8 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { connectDocker, endpointSchema } from "./client.ts";
+import { endpointSchema } from "./client.ts";
+import { runTask } from "./command-program.ts";
 import { runHelper } from "./helper.ts";
 import { awaitReload, findRunning } from "./reload.ts";
 
@@ -63,43 +64,27 @@ if (remove) {
 clear();
 `;
 
-async function main(): Promise<void> {
-  const [text = "", command] = process.argv.slice(2);
-  const task = volumeTaskSchema.parse(JSON.parse(text));
-  if (command !== "put" && command !== "remove") throw new Error("usage: volume-files.ts <task> put|remove");
-  const contents = readContents(task);
-  const { place, image, folder, only, owner, mode, reader } = task;
-  const names = Object.keys(contents);
-  const docker = connectDocker(task.endpoint);
-  try {
-    const before = reader && command === "put" ? await findRunning(docker, reader.project, reader.service) : undefined;
-    const said = await runHelper(docker, {
-      place,
-      image,
-      script,
-      task: { folder, only, owner, mode, names, remove: command === "remove" },
-      files: command === "put" ? names.map((name) => ({ name, content: contents[name] ?? "", mode: 0o600 })) : [],
-      incoming: `.incoming-${randomBytes(6).toString("hex")}`,
-    });
-    if (before && said === "changed") await awaitReload(docker, before);
-  } finally {
-    docker.close();
-  }
-  // Whoever depends on these files sees that they changed, without seeing anything of them.
-  if (command === "put") console.log(`revision ${randomBytes(4).toString("hex")}`);
-}
-
 function readContents({ file }: VolumeTask): { [name: string]: string } {
   const text = readFileSync(0, "utf8");
   if (file !== undefined) return { [file]: text };
   return z.record(z.string().regex(/^[\w.-]+(\/[\w.-]+)*$/), z.string()).parse(JSON.parse(text));
 }
 
-if (import.meta.main) {
-  try {
-    await main();
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exitCode = 1;
-  }
-}
+await runTask(import.meta.main, volumeTaskSchema, async (docker, task, command) => {
+  if (command !== "put" && command !== "remove") throw new Error("usage: volume-files.ts <task> put|remove");
+  const contents = readContents(task);
+  const { place, image, folder, only, owner, mode, reader } = task;
+  const names = Object.keys(contents);
+  const before = reader && command === "put" ? await findRunning(docker, reader.project, reader.service) : undefined;
+  const said = await runHelper(docker, {
+    place,
+    image,
+    script,
+    task: { folder, only, owner, mode, names, remove: command === "remove" },
+    files: command === "put" ? names.map((name) => ({ name, content: contents[name] ?? "", mode: 0o600 })) : [],
+    incoming: `.incoming-${randomBytes(6).toString("hex")}`,
+  });
+  if (before && said === "changed") await awaitReload(docker, before);
+  // Whoever depends on these files sees that they changed, without seeing anything of them.
+  if (command === "put") console.log(`revision ${randomBytes(4).toString("hex")}`);
+});

@@ -3,7 +3,8 @@
  * A volume with files of somebody else is adopted where the settings say so, and refused otherwise.
  */
 import { z } from "zod";
-import { connectDocker, endpointSchema } from "./client.ts";
+import { endpointSchema } from "./client.ts";
+import { runTask } from "./command-program.ts";
 import { runHelper } from "./helper.ts";
 
 export const ownerTaskSchema = z.strictObject({
@@ -39,32 +40,17 @@ if (found) take("/place");
 else fs.chownSync("/place", owner, owner);
 `;
 
-async function main(): Promise<void> {
-  const { endpoint, volumes, owner, adopt, image } = ownerTaskSchema.parse(JSON.parse(process.argv[2] ?? ""));
-  const docker = connectDocker(endpoint);
-  try {
-    const results = await Promise.all(
-      volumes.map((place) =>
-        runHelper(docker, { place, image, script, task: { owner, adopt } }).then(
-          () => undefined,
-          (error: unknown) => `the volume ${place} ${error instanceof Error ? error.message : String(error)}`,
-        ),
+await runTask(import.meta.main, ownerTaskSchema, async (docker, { volumes, owner, adopt, image }) => {
+  const results = await Promise.all(
+    volumes.map((place) =>
+      runHelper(docker, { place, image, script, task: { owner, adopt } }).then(
+        () => undefined,
+        (error: unknown) => `the volume ${place} ${error instanceof Error ? error.message : String(error)}`,
       ),
-    );
-    const refused = results.filter((text) => text !== undefined);
-    if (refused.length === 0) return;
-    const fix = `Nothing was changed. To make all of it the gateway's (user ${owner}): docker.volumes.adopt: true; or choose another docker.project.`;
-    throw new Error(`${refused.join("\n")}\n${refused.some((text) => text.includes("belongs to")) ? fix : ""}`.trim());
-  } finally {
-    docker.close();
-  }
-}
-
-if (import.meta.main) {
-  try {
-    await main();
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exitCode = 1;
-  }
-}
+    ),
+  );
+  const refused = results.filter((text) => text !== undefined);
+  if (refused.length === 0) return;
+  const fix = `Nothing was changed. To make all of it the gateway's (user ${owner}): docker.volumes.adopt: true; or choose another docker.project.`;
+  throw new Error(`${refused.join("\n")}\n${refused.some((text) => text.includes("belongs to")) ? fix : ""}`.trim());
+});
