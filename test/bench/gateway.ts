@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Agent } from "undici";
 import { nodeFlags } from "../../gateway/process/supervisor-child.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
-import { freePort } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
 
 const runs = Number(process.env.BENCH_RUNS ?? 7);
 const loadSeconds = Number(process.env.BENCH_SECONDS ?? 5);

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { isMap, isSecret, type PropertyMap, type Value } from "../../engine/values.ts";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
-import { freePort } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
 import { parseCheckpoint } from "../support/replay-checkpoint.ts";
 import { createReplayProject, type ReplayProject } from "../support/replay-project.ts";
 import { readText } from "../support/replay-recording.ts";

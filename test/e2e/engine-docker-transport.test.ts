@@ -15,7 +15,7 @@ import { bcrypt } from "../../engine/providers/random/bcrypt.ts";
 import type { PropertyMap } from "../../engine/values.ts";
 import { type Authority, makeAuthority } from "../support/certificates.ts";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
-import { freePort } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
 
 const skip = whyNoDocker({ "docker-registry": "docker-registry" });
 const password = "pl4nted-registry-passw0rd";

@@ -11,7 +11,7 @@ import { createDockerProvider } from "../../engine/providers/docker/provider.ts"
 import { type Provider, ProviderError } from "../../engine/providers/provider.ts";
 import { isMap, type PropertyMap, type Value } from "../../engine/values.ts";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
-import { freePort } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
 import { callProvider } from "../support/provider-call.ts";
 import { type RecordedCall, readRuns, recordings } from "../support/replay-recording.ts";
 import { type SameAnswers, sameAnswers } from "../support/same-answers.ts";

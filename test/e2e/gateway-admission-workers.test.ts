@@ -2,16 +2,8 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { type FakeVllm, mostWithin, startFakeVllm } from "../support/fake-vllm.ts";
-import {
-  bearer,
-  chat,
-  type Folder,
-  freePort,
-  type GatewayProcess,
-  makeFolder,
-  spawnGateway,
-  token,
-} from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
+import { bearer, chat, type Folder, type GatewayProcess, makeFolder, spawnGateway, token } from "../support/gateway.ts";
 
 let a: FakeVllm;
 let b: FakeVllm;

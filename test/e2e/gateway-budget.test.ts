@@ -4,7 +4,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
-import { type Folder, freePort, makeFolder, spawnGateway, token } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
+import { type Folder, makeFolder, spawnGateway, token } from "../support/gateway.ts";
 
 let upstream: FakeUpstream;
 let folder: Folder;

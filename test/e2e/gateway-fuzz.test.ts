@@ -4,8 +4,9 @@ import { Agent, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { after, before, test } from "node:test";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
+import { freePort } from "../support/free-port.ts";
 import { bodies, breakJson, createRandom, pick, type Random, spoil } from "../support/fuzz.ts";
-import { bearer, chat, freePort, type GatewayProcess, makeFolder, spawnGateway, token } from "../support/gateway.ts";
+import { bearer, chat, type GatewayProcess, makeFolder, spawnGateway, token } from "../support/gateway.ts";
 
 const seed = Number(process.env.FUZZ_SEED ?? 20_261);
 const count = Number(process.env.FUZZ_REQUESTS ?? 1000);

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
-import { fakeConfig, freePort, token } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
+import { fakeConfig, token } from "../support/gateway.ts";
 import { asksOf, type LoadResult, runClient } from "../support/load-client.ts";
 
 const root = join(import.meta.dirname, "../..");

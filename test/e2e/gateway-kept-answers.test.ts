@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
+import { freePort } from "../support/free-port.ts";
 import {
   bearer,
   chat,
   type Folder,
   fakeConfig,
-  freePort,
   type GatewayProcess,
   makeFolder,
   spawnGateway,

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
-import { chat, type Folder, fakeConfig, freePort, type GatewayProcess, makeFolder, spawnGateway } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
+import { chat, type Folder, fakeConfig, type GatewayProcess, makeFolder, spawnGateway } from "../support/gateway.ts";
 
 let upstream: FakeUpstream;
 let folder: Folder;

@@ -8,7 +8,8 @@ import { DatabaseSync } from "node:sqlite";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
-import { type Folder, fakeConfig, freePort, makeFolder, spawnGateway, token } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
+import { type Folder, fakeConfig, makeFolder, spawnGateway, token } from "../support/gateway.ts";
 
 const root = join(import.meta.dirname, "../..");
 const control = join(root, "gateway/process/supervisor-control.ts");

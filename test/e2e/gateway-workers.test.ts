@@ -5,12 +5,12 @@ import { createServer } from "node:net";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
+import { freePort } from "../support/free-port.ts";
 import {
   bearer,
   chat,
   type Folder,
   fakeConfig,
-  freePort,
   type GatewayProcess,
   makeFolder,
   spawnGateway,

@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { makeClone, unusedPort } from "../support/local-clone.ts";
+import { freePort } from "../support/free-port.ts";
+import { makeClone } from "../support/local-clone.ts";
 import { openaiClientSuite } from "../support/openai-client-suite.ts";
 
 openaiClientSuite(async (upstreamBaseUrl) => {
   const clone = makeClone("openai");
-  const port = await unusedPort();
+  const port = await freePort();
   const example = readFileSync(join(clone.directory, "stacks/examples/local.yaml"), "utf8");
   const models = `  openclaw-stack:models:
     default: fake/fake-model

@@ -4,14 +4,15 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Agent, type IncomingMessage, request } from "node:http";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { type LocalClone, makeClone, processesOf, unusedPort } from "../support/local-clone.ts";
+import { freePort } from "../support/free-port.ts";
+import { type LocalClone, makeClone, processesOf } from "../support/local-clone.ts";
 
 let place: LocalClone;
 let port: number;
 
 before(async () => {
   place = makeClone("process");
-  port = await unusedPort();
+  port = await freePort();
   const example = readFileSync(`${place.directory}/stacks/examples/local.yaml`, "utf8");
   writeFileSync(
     place.stackFile,

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
-import { type LocalClone, makeClone, unusedPort } from "../support/local-clone.ts";
+import { freePort } from "../support/free-port.ts";
+import { type LocalClone, makeClone } from "../support/local-clone.ts";
 import type { Outcome } from "../support/outcome.ts";
 
 let place: LocalClone | undefined;
@@ -99,7 +100,7 @@ test("secrets stay secret: set, deployed, previewed, shown, after failures and a
   place = makeClone("secrets");
   const { base, home, directory, stackFile } = place;
   const operate = place.operate;
-  const port = await unusedPort();
+  const port = await freePort();
   const settings = [
     "config:",
     "  openclaw-stack:target: local",

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { processStartTime } from "../../gateway/process/supervisor-lock.ts";
+import { freePort } from "../support/free-port.ts";
 
 const root = join(import.meta.dirname, "../..");
 const control = join(root, "gateway/process/supervisor-control.ts");
@@ -19,7 +20,7 @@ let port: number;
 beforeEach(async () => {
   base = mkdtempSync(join(tmpdir(), "supervisor-"));
   directory = join(base, "stack");
-  port = await unusedPort();
+  port = await freePort();
   execFileSync("mkdir", ["-p", directory]);
 });
 
@@ -98,14 +99,6 @@ async function until<T>(what: string, within: number, probe: () => Promise<T | u
   }
 }
 
-async function unusedPort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address ? address.port : 0;
-}
-
 test("a killed gateway is back within two seconds, and requests in between wait instead of failing", async () => {
   await apply();
   const before = await ask();
@@ -161,7 +154,7 @@ test("a replacement under load loses no request", async () => {
 
 test("another port: the new one answers before the old one closes", async () => {
   await apply();
-  const next = await unusedPort();
+  const next = await freePort();
   assert.match(await apply({ port: next }), /replaced on 127.0.0.1/);
   assert.ok((await ask(next)).pid > 0);
   await until("the old port is closed", 5000, async () =>

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { after, test } from "node:test";
-import { type LocalClone, makeClone, unusedPort } from "../support/local-clone.ts";
+import { freePort } from "../support/free-port.ts";
+import { type LocalClone, makeClone } from "../support/local-clone.ts";
 
 let place: LocalClone | undefined;
 after(() => place?.remove());
@@ -10,7 +11,7 @@ after(() => place?.remove());
 test("create, use, rotate, revoke; and what is made survives `up`", async () => {
   place = makeClone("tokens");
   const { operate, stackFile } = place;
-  const port = await unusedPort();
+  const port = await freePort();
   writeFileSync(
     stackFile,
     `# Kept.\nconfig:\n  openclaw-stack:target: local\n  openclaw-stack:gateway: { port: ${port} }\n  openclaw-stack:demo: { enabled: true, delayMs: 0 }\n`,

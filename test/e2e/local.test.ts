@@ -5,7 +5,8 @@ import http from "node:http";
 import net from "node:net";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { type LocalClone, makeClone, processesOf, unusedPort } from "../support/local-clone.ts";
+import { freePort } from "../support/free-port.ts";
+import { type LocalClone, makeClone, processesOf } from "../support/local-clone.ts";
 
 const clones: LocalClone[] = [];
 after(async () => {
@@ -29,7 +30,7 @@ function urlIn(text: string): string {
 
 /** Takes the settings of the example, on a port that no other test uses. */
 async function prepareStackFile(place: LocalClone, extra = ""): Promise<number> {
-  const port = await unusedPort();
+  const port = await freePort();
   const example = readFileSync(join(place.directory, "stacks/examples/local.yaml"), "utf8");
   writeFileSync(place.stackFile, example.replace("port: 18789", `port: ${port}`) + extra);
   return port;

@@ -10,7 +10,7 @@ import { type Site, type SitePlace, siteOf } from "../../infra/render/proxy/site
 import { proxySettings } from "../../infra/settings-proxy.ts";
 import { type Authority, type Certificate, makeAuthority } from "../support/certificates.ts";
 import { installPrograms } from "../support/debian-packages.ts";
-import { freePort } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
 import { type ProxiedUpstream, startProxiedUpstream } from "../support/proxied-upstream.ts";
 import { ask, askHttp2, begin, openTunnel, type ProxyAddress } from "../support/proxy-client.ts";
 import { type ProxyName, type ProxyProgram, startProxy } from "../support/proxy-program.ts";

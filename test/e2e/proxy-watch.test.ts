@@ -14,7 +14,7 @@ import { renderNginxWatch } from "../../infra/render/proxy/watch.ts";
 import { proxySettings } from "../../infra/settings-proxy.ts";
 import { makeAuthority } from "../support/certificates.ts";
 import { installPrograms } from "../support/debian-packages.ts";
-import { freePort } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
 import { startProxiedUpstream } from "../support/proxied-upstream.ts";
 import { ask, begin } from "../support/proxy-client.ts";
 import { nginxVersion } from "../support/proxy-program.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { installPrograms } from "../support/debian-packages.ts";
-import { freePort } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
 import { makeNetwork, type Network } from "../support/network.ts";
 import { type Outcome, runCommand } from "../support/outcome.ts";
 import { type Pebble, startPebble, whyNoPebble } from "../support/pebble.ts";

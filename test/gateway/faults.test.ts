@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Behaviour, type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
-import { bearer, chat, freePort } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
+import { bearer, chat } from "../support/gateway.ts";
 import { startSilentServer } from "../support/silent-server.ts";
 import { metricsOf, shortTimeouts, startWithFallback, upstreamsOf } from "../support/two-upstreams.ts";
 

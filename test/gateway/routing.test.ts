@@ -4,7 +4,8 @@ import { after, before, describe, mock, test } from "node:test";
 import { createHealth } from "../../gateway/models/health.ts";
 import type { Provider } from "../../gateway/models/provider.ts";
 import { type Behaviour, type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
-import { bearer, chat, freePort, type TestGateway } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
+import { bearer, chat, type TestGateway } from "../support/gateway.ts";
 import { metricsOf, shortTimeouts, startWithFallback, upstreamsOf } from "../support/two-upstreams.ts";
 
 let a: FakeUpstream;

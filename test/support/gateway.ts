@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type App, createApp } from "../../gateway/app.ts";
@@ -84,16 +83,6 @@ export interface GatewayProcess {
   says(text: string): Promise<void>;
   exited: Promise<number | null>;
   stop(): Promise<void>;
-}
-
-/** A free port: taken by nobody at the time of asking. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address ? address.port : 0;
 }
 
 const fromSource: readonly string[] = [process.execPath, join(import.meta.dirname, "../../gateway/main.ts")];

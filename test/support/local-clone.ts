@@ -1,7 +1,6 @@
 /** A copy of the repository with a home of its own, in which the operator's commands run as a user would run them. */
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
-import net from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { linkIfThere, type Outcome, type RunOptions as RunningOptions, readIfThere, runCommand } from "./outcome.ts";
@@ -87,14 +86,6 @@ export function processesOf(folder: string): number[] {
       if (pid === process.pid) return false;
       return readIfThere(`/proc/${pid}/cmdline`).includes(folder) || linkIfThere(`/proc/${pid}/cwd`).startsWith(folder);
     });
-}
-
-export async function unusedPort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address ? address.port : 0;
 }
 
 /** npm's own settings stay (mirror, cache); what would change the stack's does not. */

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { installPrograms } from "./debian-packages.ts";
-import { freePort } from "./gateway.ts";
+import { freePort } from "./free-port.ts";
 
 export interface TestRedis {
   readonly url: string;

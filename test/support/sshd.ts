@@ -1,10 +1,10 @@
 /** A real sshd for a test: on a free port of loopback, with keys and configuration of its own, in the foreground. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { installPrograms } from "./debian-packages.ts";
+import { freePort } from "./free-port.ts";
 
 const program = "/usr/sbin/sshd";
 const startTimeoutMs = 30_000;
@@ -147,14 +147,6 @@ async function start(
       resolve(text);
     });
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address ? address.port : 0;
 }
 
 /** With all below them. */

@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { nodeFlags } from "../../../gateway/process/supervisor-child.ts";
 import { bundleGateway } from "../../../infra/release/index.ts";
-import { freePort } from "../../support/gateway.ts";
+import { freePort } from "../../support/free-port.ts";
 import { type Program, startOn, testedCpu, untilOpen, watched } from "./programs.ts";
 
 export interface Contender extends Program {
