@@ -20,7 +20,8 @@ import { nodeFlags } from "../../gateway/process/supervisor-child.ts";
 import { buildRelease, imageContext, type Release, type ReleasePlatform } from "../../infra/release/index.ts";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
 import { provideImages } from "../support/docker-images.ts";
-import { bearer, chat, freePort, type GatewayProcess, spawnGateway, token } from "../support/gateway.ts";
+import { freePort } from "../support/free-port.ts";
+import { bearer, chat, type GatewayProcess, spawnGateway, token } from "../support/gateway.ts";
 import { type Outcome, runCommand } from "../support/outcome.ts";
 import { isRunning } from "../support/processes.ts";
 import { startRedis, whyNoRedis } from "../support/redis.ts";
@@ -148,6 +149,7 @@ describe("a release, unpacked where nothing else is", () => {
   test("its command line works through a link", async () => {
     const command = join(folder, "openclaw-gateway");
     symlinkSync(inside("bin/openclaw-gateway"), command);
+    assert.ok(readFileSync(command, "utf8").includes(`/node" ${nodeFlags.join(" ")} "`));
     const env = { PATH: "/usr/bin:/bin", HOME: folder };
     const run = (...args: string[]): Promise<Outcome> => runCommand([command, ...args], { env });
 
