@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectDaemon, type Daemon } from "../../engine/providers/docker/api.ts";
 import { tarArchive } from "../../engine/providers/docker/tar.ts";
@@ -44,22 +44,33 @@ const noSignal = new AbortController().signal;
 
 let started = 0;
 
-/** Daemons beside each other do not meet: each has a bridge and a range of its own; of the pool they take what is free. */
-export async function startDocker(more: readonly string[] = []): Promise<TestDocker> {
+/**
+ * Daemons beside each other do not meet: each has a bridge and a range of its own; of the pool they take what is free.
+ * `programs` are folders whose programs come before this machine's. `networkName`: of a network namespace, which is the host then.
+ */
+export async function startDocker(
+  more: readonly string[] = [],
+  programs: readonly string[] = [],
+  networkName?: string,
+): Promise<TestDocker> {
+  // In no mount namespace of its own, as `ip netns exec` would give it.
+  const prefix = networkName === undefined ? [] : ["nsenter", `--net=/run/netns/${networkName}`];
   const folder = mkdtempSync(join(tmpdir(), "docker-"));
   const bridge = `od${process.pid}-${started++}`;
   const address = `10.${64 + (process.pid % 128)}.${started}.1/24`;
-  execFileSync("ip", ["link", "add", bridge, "type", "bridge"]);
-  execFileSync("ip", ["address", "add", address, "dev", bridge]);
-  execFileSync("ip", ["link", "set", bridge, "up"]);
+  const [ip = "ip", ...inside] = [...prefix, "ip"];
+  execFileSync(ip, [...inside, "link", "add", bridge, "type", "bridge"]);
+  execFileSync(ip, [...inside, "address", "add", address, "dev", bridge]);
+  execFileSync(ip, [...inside, "link", "set", bridge, "up"]);
   const socket = join(folder, "docker.sock");
   const logFile = join(folder, "log");
   const args = [
+    ...[...prefix, "dockerd"],
     ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
     ...["-H", `unix://${socket}`, "--bridge", bridge, "--default-address-pool", "base=10.216.0.0/13,size=16"],
     ...more,
   ];
-  let running = launch(args, logFile);
+  let running = launch(args, logFile, programs);
   const host = `unix://${socket}`;
   const daemon = connectDaemon({ host, sshOptions: [] });
 
@@ -68,7 +79,7 @@ export async function startDocker(more: readonly string[] = []): Promise<TestDoc
     await removeAll(host).catch(() => {});
     await end();
     for (const mount of mountsUnder(folder)) spawnSync("umount", ["-l", mount]);
-    spawnSync("ip", ["link", "delete", bridge]);
+    spawnSync(ip, [...inside, "link", "delete", bridge]);
     rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 
@@ -110,16 +121,21 @@ export async function startDocker(more: readonly string[] = []): Promise<TestDoc
     importBase: (name) => importBase(daemon, name),
     async restart() {
       await end();
-      running = launch(args, logFile);
+      running = launch(args, logFile, programs);
       await ready();
     },
     close,
   };
 }
 
-function launch(args: readonly string[], logFile: string): { child: ChildProcess; ended: Promise<void> } {
+function launch(
+  [program = "", ...args]: readonly string[],
+  logFile: string,
+  programs: readonly string[],
+): { child: ChildProcess; ended: Promise<void> } {
   const log = openSync(logFile, "a");
-  const child = spawn("dockerd", args, { stdio: ["ignore", log, log], detached: true });
+  const env = { ...process.env, PATH: [...programs, process.env.PATH].join(delimiter) };
+  const child = spawn(program, args, { stdio: ["ignore", log, log], detached: true, env });
   closeSync(log);
   return { child, ended: new Promise<void>((resolve) => child.once("close", () => resolve())) };
 }
