@@ -35,11 +35,13 @@ export function refuseDeleteHooks(cells: Cell[], say: ApplyContext["say"]): void
   if (found) throw new EngineError("You must run with the `--run-program` flag to use delete hooks during destroy.");
 }
 
-/** The warning for what an earlier run did not see end. */
-export function pendingOperationsText(operations: PendingOperation[]): string {
+/** The warning for what an earlier run did not see end. `ours`: nobody has to look after it. */
+export function pendingOperationsText(operations: PendingOperation[], ours: boolean): string {
   const list = operations.map(({ resource, type }) => `  * ${resource.urn}, interrupted while ${type}\n`).join("");
+  const what = `Attempting to deploy or update resources with ${operations.length} pending operations from previous deployment.\n${list}`;
+  if (ours) return `${what}What they may have left is put right by this run; there is nothing to do by hand.`;
   return (
-    `Attempting to deploy or update resources with ${operations.length} pending operations from previous deployment.\n${list}` +
+    what +
     "These resources are in an unknown state because the Pulumi CLI was interrupted while waiting for changes to these " +
     "resources to complete. You should confirm whether or not the operations listed completed successfully by checking the " +
     "state of the appropriate provider. For example, if you are using AWS, you can confirm using the AWS Console.\n\n" +

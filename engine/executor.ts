@@ -157,7 +157,9 @@ export function createExecutor(options: ExecutorOptions, deps: ExecutorDeps): Ex
     if (failure) reportFailure(step, failure);
     else reportSuccess(step);
     try {
-      await record(step, cell, kept, operation !== undefined);
+      const unfinished = failure instanceof ProviderError && failure.unfinished === true;
+      if (unfinished && operation === "creating" && !kept) await keeper.leave(cell);
+      else await record(step, cell, kept, operation !== undefined);
     } catch (error) {
       const lost = error instanceof Error ? error : new Error(String(error));
       context.say("error", lost.message, step.urn);

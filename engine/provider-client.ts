@@ -31,6 +31,8 @@ export interface ProviderClient extends ResourceOperations {
   /** Returns at once; the other calls wait for it. */
   configure(call: { urn: Urn; id: string; inputs: PropertyMap }): void;
   invoke(tok: string, args: PropertyMap): Promise<InvokeResponse>;
+  /** Absent where the provider cannot know what an interrupted creation left (Provider.undoCreate). */
+  undoCreate?(call: { urn: Urn; inputs: PropertyMap; again: boolean; known: string[] }): Promise<void>;
   cancel(): Promise<void>;
   close(): Promise<void>;
 }
@@ -266,6 +268,12 @@ export async function createProviderClient(
       const hidden = Object.entries(response.return).map(([key, value]) => [key, isSecret(value) ? value : secret(value)]);
       return { ...response, return: Object.fromEntries(hidden) };
     },
+    ...(provider.undoCreate && {
+      async undoCreate({ urn, inputs, ...more }) {
+        const protocol = await configured;
+        await provider.undoCreate?.({ ...named(urn), properties: toWire(inputs, form(protocol, true)), ...more }, signal);
+      },
+    }),
     cancel: () => provider.cancel(),
     async close() {
       await provider.cancel().catch(() => {});

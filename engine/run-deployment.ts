@@ -9,6 +9,7 @@ import { blinded, pendingOperationsText, refuseDeleteHooks, withProviderOutputs 
 import { EngineError } from "./errors.ts";
 import type { StepOp } from "./events.ts";
 import { createExecutor, type Executor, type ExecutorOptions } from "./executor.ts";
+import { createInterrupted } from "./interrupted.ts";
 import { createLedger, indexState } from "./ledger.ts";
 import { createProviderRegistry } from "./provider-registry.ts";
 import { rebuildState } from "./refresh.ts";
@@ -82,6 +83,9 @@ async function deploy(startSource: StartSource, options: DeploymentOptions, deps
     await load;
   }
 
+  const operations = dryRun ? [] : deps.snapshot.pendingOperations;
+  const left = createInterrupted({ operations, ledger, keeper, registry, stop, say, ensureProvider });
+
   function startExecutor(more: Pick<ExecutorOptions, "ignoreErrors" | "countRefreshes">): Executor {
     const made = createExecutor(
       { parallel: options.parallel, dryRun, continueOnError: options.continueOnError, ...more },
@@ -145,9 +149,10 @@ async function deploy(startSource: StartSource, options: DeploymentOptions, deps
     } else if (baseCells.some(({ state }) => state.refreshBeforeUpdate)) {
       await refresh(true);
       if (executor?.error() || stop.aborted) return;
-    } else if (deps.snapshot.pendingOperations.length > 0 && !dryRun) {
-      say("warning", pendingOperationsText(deps.snapshot.pendingOperations));
+    } else if (operations.length > 0) {
+      say("warning", pendingOperationsText(operations, await left.isOurs()));
     }
+    if (options.kind === "update") await left.makeRoom();
     if (!checkTargetsExist(ledger.replaceTargets.literals())) throw new ReportedError("missing target");
 
     const running = startExecutor({ ignoreErrors: false, countRefreshes: false });
@@ -174,10 +179,12 @@ async function deploy(startSource: StartSource, options: DeploymentOptions, deps
     }
     if (complete && !running.halted()) {
       const targetsExist = checkTargetsExist(ledger.targets.literals());
+      await left.takeAway();
       await Promise.race([deleteUnregistered(registering), interrupted.promise]);
       if (!targetsExist) bailed ??= new ReportedError("missing target");
     }
     await running.idle();
+    await left.settle();
   }
 
   function createSink(registering: RegisterDeps, running: Executor): RegistrationSink {

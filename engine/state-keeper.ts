@@ -21,6 +21,12 @@ export interface StateKeeper {
   begin(cell: Cell, type: OperationKind): Promise<void>;
   /** Records what a step left: old halves done, new ones there. With `write`, resolves when that is safe on disk. */
   end(change: { operation?: Cell; done?: (Cell | undefined)[]; added?: Cell; write: boolean }): Promise<void>;
+  /** Nobody knows how a creation ended: it stays on record. */
+  leave(cell: Cell): Promise<void>;
+  /** Creations that nobody saw end. */
+  unresolved(): PendingOperation[];
+  /** Such a creation has left nothing that anybody must look after. */
+  resolve(operations: PendingOperation[]): Promise<void>;
   /** Writes what changed inside cells. */
   touch(): Promise<void>;
   /** Puts another base in the place of the old one (after a refresh). */
@@ -35,8 +41,8 @@ export function createStateKeeper(start: Snapshot, baseCells: Cell[], writer: St
   let added: Cell[] = [];
   const done = new Set<Cell>();
   const pending = new Map<Cell, PendingOperation>();
-  // Creations that an earlier run did not see end: only the user can say what became of them.
-  const unresolved = start.pendingOperations.filter(({ type }) => type === "creating");
+  // What became of them only the user can say, or a provider that looks.
+  let unresolved = start.pendingOperations.filter(({ type }) => type === "creating");
   const normalise = createNormaliser();
   let unwritten = true;
   let latest: Promise<void> | undefined;
@@ -69,6 +75,17 @@ export function createStateKeeper(start: Snapshot, baseCells: Cell[], writer: St
       if (change.added) added.push(change.added);
       if (change.write) await write();
       else unwritten = true;
+    },
+    async leave(cell) {
+      const operation = pending.get(cell);
+      pending.delete(cell);
+      if (operation) unresolved = [...unresolved, operation];
+      await write();
+    },
+    unresolved: () => unresolved,
+    async resolve(operations) {
+      unresolved = unresolved.filter((operation) => !operations.includes(operation));
+      await write();
     },
     touch: write,
     rebase(cells) {

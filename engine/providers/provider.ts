@@ -153,6 +153,19 @@ export interface DeleteRequest {
   resourceStatusAddress?: string;
   resourceStatusToken?: string;
 }
+/** Of a creation that nobody saw end. */
+export interface UndoCreateRequest {
+  urn: string;
+  /** Its inputs as they were then. */
+  properties?: PropertyMap;
+  /** It is going to be created anew, or is there; false: nobody wants it any more. */
+  again: boolean;
+  /** Ids of this type that the state knows: they are nothing that was left. */
+  known: string[];
+  name?: string;
+  type?: string;
+}
+
 export interface InvokeRequest {
   tok: string;
   args?: PropertyMap;
@@ -186,6 +199,12 @@ export interface Provider {
   update(request: UpdateRequest, signal: AbortSignal): Promise<UpdateResponse>;
   delete(request: DeleteRequest, signal: AbortSignal): Promise<void>;
   invoke(request: InvokeRequest): Promise<InvokeResponse>;
+  /**
+   * Not Pulumi's, so plug-ins have none: an earlier run was killed, or lost its connection, while it created this resource.
+   * Takes away what it may have left; where it is created again, only what would be in the way. Before its configuration has
+   * changed; the resource may not be there at all.
+   */
+  undoCreate?(request: UndoCreateRequest, signal: AbortSignal): Promise<void>;
   /** Asks running operations to stop (ResourceProvider.Cancel). */
   cancel(): Promise<void>;
   /** Ends the provider and whatever process it has. Never throws. */
@@ -204,18 +223,21 @@ export class ProviderError extends Error {
     reasons: string[];
     refreshBeforeUpdate?: boolean;
   };
+  /** It was asked for, and whether it was done is not known: the connection was lost. */
+  readonly unfinished?: boolean;
   /** With "invalid": what was wrong (pulumirpc.InputPropertiesError). */
   readonly failures?: CheckFailure[];
 
   constructor(
     code: ProviderErrorCode,
     message: string,
-    more: { partial?: ProviderError["partial"]; failures?: CheckFailure[]; cause?: unknown } = {},
+    more: { partial?: ProviderError["partial"]; failures?: CheckFailure[]; unfinished?: boolean; cause?: unknown } = {},
   ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = "ProviderError";
     this.code = code;
     if (more.partial) this.partial = more.partial;
+    if (more.unfinished) this.unfinished = true;
     if (more.failures) this.failures = more.failures;
   }
 }

@@ -70,6 +70,10 @@ export function createCommandProvider(deps: LocalDeps): Provider {
     async delete(request, signal) {
       await kindOf(request).delete(request, stoppable(signal));
     },
+    // Where it is wanted, it is run again from its beginning.
+    async undoCreate({ again, ...request }, signal) {
+      if (!again) await kindOf(request).delete({ ...request, id: "" }, stoppable(signal));
+    },
     async invoke(request) {
       if (request.tok !== "command:local:run") throw notOffered(request.tok, "function", Object.keys(kinds));
       const args = request.args ?? {};

@@ -78,18 +78,25 @@ export function connectDaemon(options: DaemonOptions): Daemon {
     };
     return await new Promise<IncomingMessage>((resolve, reject) => {
       const sent = target.request({ ...target.options, method: call.method, path, headers, signal }, resolve);
+      let connected = false;
       const timer = setTimeout(() => {
         sent.destroy(new Error(`no connection after ${connectTimeoutMs / 1000} s`));
       }, connectTimeoutMs);
       sent.on("socket", (socket) => {
-        if (!socket.connecting) clearTimeout(timer);
-        socket.once(target.secure ? "secureConnect" : "connect", () => clearTimeout(timer));
+        const ready = (): void => {
+          connected = true;
+          clearTimeout(timer);
+        };
+        if (!socket.connecting) ready();
+        socket.once(target.secure ? "secureConnect" : "connect", ready);
       });
       sent.on("response", () => clearTimeout(timer));
       sent.on("error", (error) => {
         clearTimeout(timer);
         reject(
-          signal.aborted ? new ProviderError("cancelled", "The operation was cancelled.") : unreachable(options.host, error),
+          signal.aborted
+            ? new ProviderError("cancelled", "The operation was cancelled.")
+            : unreachable(options.host, error, connected && prefix !== ""),
         );
       });
       if (stream) {
@@ -134,24 +141,24 @@ export function connectDaemon(options: DaemonOptions): Daemon {
     const response = await send(what, `/v${await version(signal)}`, signal);
     const status = response.statusCode ?? 0;
     if (status < 400) return response;
-    const body = (await collect(response)).toString("utf8");
+    const body = (await collect(response, options.host)).toString("utf8");
     throw new DaemonError(status, `Error response from daemon: ${messageIn(body)}`);
   }
 
   return {
     version,
     async json(what, signal) {
-      const body = await collect(await call(what, signal));
+      const body = await collect(await call(what, signal), options.host);
       return body.length === 0 ? {} : mapSchema.parse(JSON.parse(body.toString("utf8")));
     },
     async list(what, signal) {
-      return listSchema.parse(JSON.parse((await collect(await call(what, signal))).toString("utf8")));
+      return listSchema.parse(JSON.parse((await collect(await call(what, signal), options.host)).toString("utf8")));
     },
     async *messages(what, signal) {
       const response = await call(what, signal);
       let rest = "";
       response.setEncoding("utf8");
-      for await (const chunk of response) {
+      for await (const chunk of chunksOf(response, options.host)) {
         rest += String(chunk);
         const lines = rest.split("\n");
         rest = lines.pop() ?? "";
@@ -160,7 +167,7 @@ export function connectDaemon(options: DaemonOptions): Daemon {
       if (rest.trim() !== "") yield mapSchema.parse(JSON.parse(rest));
     },
     async bytes(what, signal) {
-      return await collect(await call(what, signal));
+      return await collect(await call(what, signal), options.host);
     },
     close() {
       target.agent.destroy();
@@ -168,10 +175,19 @@ export function connectDaemon(options: DaemonOptions): Daemon {
   };
 }
 
-async function collect(response: IncomingMessage): Promise<Buffer> {
+async function collect(response: IncomingMessage, host: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(Buffer.from(chunk));
+  for await (const chunk of chunksOf(response, host)) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
+}
+
+/** An answer that breaks off is no answer. */
+async function* chunksOf(response: IncomingMessage, host: string): AsyncGenerator<Buffer | string> {
+  try {
+    yield* response;
+  } catch (error) {
+    throw unreachable(host, error instanceof Error ? error : new Error(String(error)), true);
+  }
 }
 
 function messageIn(body: string): string {
@@ -184,12 +200,14 @@ function messageIn(body: string): string {
   return body.trim().slice(0, 500);
 }
 
-function unreachable(host: string, error: Error): ProviderError {
+/** `unfinished`: it may have done what it was asked for all the same. */
+function unreachable(host: string, error: Error, unfinished: boolean): ProviderError {
   const code = "code" in error && typeof error.code === "string" ? `${error.code} ` : "";
   const reason = error.message || code || "the connection failed";
   return new ProviderError(
     "failed",
     `Error pinging Docker server, please make sure that ${host} is reachable and has a '_ping' endpoint. Error: ${reason}`,
+    { unfinished },
   );
 }
 

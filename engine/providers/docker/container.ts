@@ -7,9 +7,9 @@ import { atLeastVersion, type Call, DaemonError } from "./api.ts";
 import { containerFields } from "./container-fields.ts";
 import { containerRequest, resourceLimits, restartPolicy } from "./container-request.ts";
 import { containerState } from "./container-state.ts";
-import { boolean, maps, number, sameValue, string, strings } from "./fields.ts";
+import { boolean, isMarked, maps, number, object, sameValue, string, strings } from "./fields.ts";
 import { findImage } from "./images.ts";
-import { type DockerType, UserError, type Work, type WorkOn } from "./resource.ts";
+import { absent, type DockerType, UserError, type Work, type WorkOn } from "./resource.ts";
 import { tarArchive } from "./tar.ts";
 
 /** What can be changed while a container runs. */
@@ -95,6 +95,15 @@ export const containerType: DockerType = {
     await daemon.json({ ...at(id, "POST", "/wait"), query: { condition } }, signal).catch((error: unknown) => {
       if (!ending(error)) UserError.after(`Error waiting for container removal '${id}'`)(error);
     });
+  },
+  async undoCreate(work) {
+    const { plan, daemon, signal, known } = work;
+    const name = string(plan.name);
+    if (name === "") return;
+    const found = await daemon.json(at(name, "GET", "/json"), signal).catch(absent);
+    if (!found || string(found.Name) !== `/${name}` || known.includes(string(found.Id))) return;
+    if (!isMarked(object(found.Config).Labels, plan.labels)) return;
+    await containerType.delete({ ...work, id: string(found.Id) });
   },
   refused(inputs) {
     const refused: { [path: string]: string } = {};

@@ -1,7 +1,7 @@
 /** Makes, reads and deletes networks. */
 import type { PropertyMap } from "../../values.ts";
 import { DaemonError } from "./api.ts";
-import { boolean, labelList, labelMap, maps, object, string, texts } from "./fields.ts";
+import { boolean, isMarked, labelList, labelMap, maps, object, string, texts } from "./fields.ts";
 import { networkFields } from "./other-fields.ts";
 import { type DockerType, poll, UserError } from "./resource.ts";
 
@@ -55,6 +55,14 @@ export const networkType: DockerType = {
         })),
       },
     };
+  },
+  async undoCreate(work) {
+    const { plan, daemon, signal, known } = work;
+    const name = string(plan.name);
+    if (name === "") return;
+    const found = await inspect({ id: name, daemon, signal });
+    if (!found || string(found.Name) !== name || known.includes(string(found.Id))) return;
+    if (isMarked(found.Labels, plan.labels)) await networkType.delete({ ...work, id: string(found.Id) });
   },
   async delete({ id, daemon, signal }) {
     // A container that was just deleted may be attached to it for a moment.

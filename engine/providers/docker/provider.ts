@@ -12,7 +12,7 @@ import { planned } from "./plan.ts";
 import { checkSettings, daemonOptions, decoded, loginEntries } from "./provider-config.ts";
 import { loginSecrets, type RegistryLogins, registryLogins } from "./registry-logins.ts";
 import { type DockerType, hiding, type Work } from "./resource.ts";
-import { afterCreate, afterRead, afterUpdate, metaText, plain, stored } from "./stored.ts";
+import { afterCreate, afterRead, afterUpdate, isInPart, metaText, plain, stored, storedInPart } from "./stored.ts";
 import { volumeType } from "./volume.ts";
 
 export const dockerVersion = "5.2.0";
@@ -93,7 +93,8 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
         throw new ProviderError("failed", `${what}: 1 error occurred:\n\t* ${reason}\n\n`);
       }
       const mask = hiding([...(connection?.secrets ?? []), ...(type.hidden?.(plan) ?? [])]);
-      throw new ProviderError("failed", `${what}: 1 error occurred:\n\t* ${mask(textOf(error))}\n\n`);
+      const unfinished = error instanceof ProviderError && error.unfinished;
+      throw new ProviderError("failed", `${what}: 1 error occurred:\n\t* ${mask(textOf(error))}\n\n`, { unfinished });
     }
   }
 
@@ -127,6 +128,7 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
     async diff(request) {
       const type = find(request.type, request.urn);
       const [olds, news] = [plain(request.olds), plain(request.news)];
+      if (isInPart(olds)) return { changes: "DIFF_SOME", diffs: ["id"], replaces: ["id"], deleteBeforeReplace: true };
       return difference(type, olds, planned(type, news, olds), news, request.ignoreChanges ?? []);
     },
     async create(request, signal) {
@@ -148,8 +150,8 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
           return { id: found?.id ?? id, properties: stored(type, found?.id ?? id, state) };
         });
       } catch (error) {
-        if (made === undefined || !(error instanceof ProviderError)) throw error;
-        const properties = stored(type, made, afterCreate(type, goal, {}));
+        if (made === undefined || !(error instanceof ProviderError) || error.unfinished) throw error;
+        const properties = storedInPart(type, made, afterCreate(type, goal, {}));
         throw new ProviderError("partial", error.message, { partial: { id: made, properties, reasons: [error.message] } });
       }
     },
@@ -191,6 +193,16 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
       const way = { what: `deleting ${request.urn}`, signal, seconds: request.timeout };
       await attempt(type, state, way, async (within) => {
         await type.delete({ ...work(type, request.urn, state, within, () => {}), id: request.id });
+      });
+    },
+    async undoCreate(request, signal) {
+      const type = find(request.type, request.urn);
+      const { undoCreate } = type;
+      if (!undoCreate) return;
+      const plan = withoutUnknown(planned(type, plain(request.properties)));
+      const way = { what: `undoing the creation of ${request.urn}`, signal, seconds: undefined };
+      await attempt(type, plan, way, async (within) => {
+        await undoCreate({ ...work(type, request.urn, plan, within, () => {}), known: request.known });
       });
     },
     async invoke({ tok }) {

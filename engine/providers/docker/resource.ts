@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { PropertyMap } from "../../values.ts";
 import { ProviderError, type ProviderLog } from "../provider.ts";
-import type { Daemon } from "./api.ts";
+import { type Daemon, DaemonError } from "./api.ts";
 import type { ResourceFields } from "./fields.ts";
 import type { RegistryLogins } from "./registry-logins.ts";
 
@@ -28,6 +28,8 @@ export interface DockerType extends ResourceFields {
   /** Absent: nothing to do but to note it. True: the state is read after it. */
   update?(work: WorkOn & { old: PropertyMap }): Promise<boolean | undefined>;
   delete(work: WorkOn): Promise<void>;
+  /** Takes away what a creation that nobody saw end left in the way of the next one. `known` are ids that were not left. */
+  undoCreate?(work: Work & { known: string[] }): Promise<void>;
   /** What else Check refuses: a text by input. */
   refused?(inputs: PropertyMap): { [path: string]: string };
   /** Texts of a state or of inputs that must not be in a message. */
@@ -48,6 +50,12 @@ export class UserError extends Error {
       throw new UserError(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     };
   }
+}
+
+/** What was asked for is not there: for `.catch`. */
+export function absent(error: unknown): undefined {
+  if (error instanceof DaemonError && error.status === 404) return undefined;
+  throw error;
 }
 
 /** Asks again until it is done; says what it waited for where it never is. */

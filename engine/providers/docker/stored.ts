@@ -58,6 +58,19 @@ export function stored(type: ResourceFields, id: string, state: PropertyMap): Pr
   return { ...state, id, __meta: metaText(type, undefined), __pulumi_raw_state_delta: { obj: delta(type.fields, state) } };
 }
 
+const notWhole = "openclaw-not-whole";
+
+/** The state of something whose creation failed half-way. */
+export function storedInPart(type: ResourceFields, id: string, state: PropertyMap): PropertyMap {
+  const properties = stored(type, id, state);
+  return { ...properties, __meta: JSON.stringify({ ...JSON.parse(metaText(type, undefined)), [notWhole]: true }) };
+}
+
+/** Terraform calls it tainted: what is missing cannot be added, so it is to be made anew. */
+export function isInPart({ __meta: note }: PropertyMap): boolean {
+  return typeof note === "string" && note.includes(`"${notWhole}":true`);
+}
+
 const timeoutsKey = "e2bfb730-ecaa-11e6-8f88-34363bc7c4c0";
 const twentyMinutes = 1_200_000_000_000;
 

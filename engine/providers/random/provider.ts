@@ -79,6 +79,8 @@ export function createRandomProvider(): Provider {
     async delete(request) {
       find(request.type, request.urn);
     },
+    // Outside the state there is nothing of it.
+    async undoCreate() {},
     async invoke({ tok }) {
       throw new ProviderError("failed", `random has no function ${tok}.`);
     },
