@@ -1,7 +1,7 @@
 // A real Docker daemon for a test: its own folders, socket and network, apart from any daemon of the machine.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectDaemon, type Daemon } from "../../engine/providers/docker/api.ts";
@@ -183,4 +183,11 @@ async function importBase(daemon: Daemon, name: string): Promise<string> {
     if (typeof message.status === "string") id = message.status;
   }
   return id;
+}
+
+/** Where containers reach this machine's own processes. */
+export function bridgeAddress(bridge: string): string {
+  const address = networkInterfaces()[bridge]?.find(({ family }) => family === "IPv4")?.address;
+  if (address === undefined) throw new Error(`${bridge} has no address`);
+  return address;
 }

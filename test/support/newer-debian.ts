@@ -17,6 +17,17 @@ export function whyNoNewerDebian(): string | undefined {
   return existsSync(keyring) ? undefined : `the keys of Debian's archive are not in ${keyring}`;
 }
 
+/** The folders of a newer Docker's programs, for `startDocker`; its containers are run by this machine's runc. */
+export function newerDocker(): string[] {
+  const root = newerDebian("docker", ["docker.io", "containerd"]);
+  return [join(root, "usr/sbin"), join(root, "usr/bin")];
+}
+
+/** The plug-in `docker compose`. */
+export function composePlugin(): string {
+  return join(newerDebian("docker-compose", ["docker-compose"]), "usr/libexec/docker/cli-plugins/docker-compose");
+}
+
 /** The folder under which the files of these packages lie, without what they depend on. Ten seconds on the first call. */
 export function newerDebian(name: string, packages: readonly string[]): string {
   const folder = join(homedir(), `.cache/openclaw-stack/${name}-${suite}-${version}`);
