@@ -28,6 +28,12 @@ const limitsSchema = (memory: string, cpus: number, pids: number) =>
       memory: sizeSchema.default(memory).describe("it is ended when it needs more"),
       cpus: z.number().positive().max(1024).default(cpus).describe("processors, as in 1.5"),
       pids: z.int().min(16).max(1_000_000).default(pids).describe("processes and threads"),
+      files: z
+        .int()
+        .min(1024)
+        .max(1_048_576)
+        .default(65_536)
+        .describe("open files and connections; the daemon's own limit is the most that it can give"),
     })
     .prefault({});
 

@@ -89,6 +89,8 @@ async function hold({ path, everyMs, connect, ledger, slowMs, isOver }: Options)
       if (pending.length === 0) socket.write(frame("close", Buffer.from([3, 232]), true));
       return;
     }
+    // One at a time: what is on its way when the server says that it goes could not be answered by anybody.
+    if (oldest) return;
     const text = `message ${next++}`;
     pending.push({ text, at: performance.now(), told: false });
     socket.write(frame("text", Buffer.from(text), true));

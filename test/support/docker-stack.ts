@@ -33,6 +33,10 @@ export interface DockerStackTest {
 
 const stack = "dock";
 
+/** A test's own daemon may not give as many as a server's. */
+const files = { files: 8192 };
+const within = { gateway: files, nginx: files, certbot: files, redis: files, haproxy: files };
+
 export async function makeDockerStack(docker: TestDocker, address: string): Promise<DockerStackTest> {
   const clone = makeClone(stack);
   const ports = { http: await freePort(), https: await freePort() };
@@ -51,8 +55,13 @@ export async function makeDockerStack(docker: TestDocker, address: string): Prom
     // Secrets and the salt are the engine's.
     const kept = readLines(file).filter((line) => /^encryptionsalt:/.test(line));
     const secrets = Object.fromEntries(secretEntries(file));
-    const config = Object.fromEntries(Object.entries(sections).map(([key, value]) => [`openclaw-stack:${key}`, value]));
-    writeFileSync(file, `${kept.join("\n")}\n${stringify({ config: { ...config, ...secrets } })}`);
+    const config = Object.fromEntries(
+      Object.entries(sections).map(([key, value]) => [
+        `openclaw-stack:${key}`,
+        key === "docker" && typeof value === "object" ? { limits: within, ...value } : value,
+      ]),
+    );
+    writeFileSync(file, `${kept.join("\n")}\n${stringify({ config: { ...config, ...secrets } }, { aliasDuplicateObjects: false })}`);
   }
 
   async function run(args: string[], input?: string): Promise<Outcome> {

@@ -44,6 +44,8 @@ export function createContainer(
       // Without it as much swap again could be used.
       memorySwap: limits.memoryMb,
       cpus: limits.cpus === undefined ? undefined : String(limits.cpus),
+      // Daemons differ in what they give: some 1024, which is soon used up by streams.
+      ulimits: limits.files === undefined ? undefined : [{ name: "nofile", soft: limits.files, hard: limits.files }],
       shmSize: shape.shmMb,
       ...gpuRequest(shape.gpus),
       healthcheck: {

@@ -54,6 +54,7 @@ function service(project: string, shape: ContainerShape): object {
     ...(limits.memoryMb ? { mem_limit: `${limits.memoryMb}m`, memswap_limit: `${limits.memoryMb}m` } : {}),
     ...(limits.cpus ? { cpus: limits.cpus } : {}),
     ...(limits.pids ? { pids_limit: limits.pids } : {}),
+    ...(limits.files ? { ulimits: { nofile: limits.files } } : {}),
     ...(shape.shmMb ? { shm_size: `${shape.shmMb}m` } : {}),
     ...(gpus ? { deploy: { resources: { reservations: { devices: [devices(gpus)] } } } } : {}),
     ...(profile

@@ -17,7 +17,7 @@ export interface ContainerShape {
   volumes: { from: string; path: string; readOnly: boolean }[];
   /** Path -> mount options. */
   tmpfs?: { [path: string]: string };
-  limits: { memoryMb?: number; cpus?: number; pids?: number };
+  limits: { memoryMb?: number; cpus?: number; pids?: number; files?: number };
   health: { test: string[]; intervalSeconds: number; timeoutSeconds: number; retries: number; startPeriodSeconds: number };
   /** How long creating it may take until it is healthy; 0: nobody waits. */
   readySeconds: number;

@@ -18,7 +18,7 @@ export const places = {
 } as const;
 
 /** Inside the network of the containers, where nobody needs a right for them. */
-export const proxyPorts = { http: 8080, https: 8443, alive: 8081 } as const;
+export const proxyPorts = { http: 8080, https: 8443, alive: 8081, relay: 8082 } as const;
 export const serviceUser = 1000;
 const user = `${serviceUser}:${serviceUser}`;
 
@@ -220,8 +220,8 @@ export function tlsPaths({ tls }: ProxySettings): { certificate: string; key: st
 
 const noHealth = { test: ["NONE"], intervalSeconds: 0, timeoutSeconds: 0, retries: 0, startPeriodSeconds: 0 };
 
-function containerLimits({ memory, cpus, pids }: DockerSettings["limits"]["gateway"]) {
-  return { memoryMb: megabytes(memory), cpus, pids };
+function containerLimits({ memory, cpus, pids, files }: DockerSettings["limits"]["gateway"]) {
+  return { memoryMb: megabytes(memory), cpus, pids, files };
 }
 
 /** Redis is there where gateways are to share something, and nobody named another one. */

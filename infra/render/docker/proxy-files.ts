@@ -1,7 +1,8 @@
 /** Pure: the files of nginx and HAProxy in their containers, and the scripts that run them. */
 import type { ProxySettings } from "../../settings-proxy.ts";
 import { renderHaproxy } from "../proxy/haproxy.ts";
-import { renderNginx } from "../proxy/nginx.ts";
+import { newerLines, renderNginx } from "../proxy/nginx.ts";
+import { relays } from "../proxy/nginx-servers.ts";
 import { siteOf, type Upstream } from "../proxy/site.ts";
 import { renderNginxWatch } from "../proxy/watch.ts";
 import { places, proxyPorts } from "./containers.ts";
@@ -16,6 +17,8 @@ export interface ProxyFilesInput {
 }
 
 const haproxyPort = 8080;
+/** Of all images that are to be had; what newer ones know beyond it is found out when the container starts. */
+const oldestNginx = "1.20.0";
 
 /** Path below the proxy's volume -> content. */
 export function renderProxyFiles(input: ProxyFilesInput): {
@@ -42,15 +45,27 @@ export function renderProxyFiles(input: ProxyFilesInput): {
       tlsFiles: tls,
       acmeWebroot: places.acme,
       alivePort: proxyPorts.alive,
+      // An HAProxy stays where it is.
+      relayPort: balancer === "haproxy" ? undefined : proxyPorts.relay,
       gatewayKeepAliveMs,
     },
   );
   const nginxFolder = `${places.proxy}/nginx`;
-  const nginx = renderNginx(site, { layout: "whole", root: nginxFolder, runtimeFolder: "/tmp", ...containerLogs });
+  // Without a reserve, one more request to a gateway that is gone would be worse than a closed connection.
+  const newerFile = balancer === "haproxy" || relays(site) ? "/tmp/nginx-newer.conf" : undefined;
+  const nginx = renderNginx(site, {
+    layout: "whole",
+    root: nginxFolder,
+    runtimeFolder: "/tmp",
+    version: oldestNginx,
+    newerFile,
+    ...containerLogs,
+  });
+  const newer = newerFile ? { file: newerFile, lines: newerLines } : undefined;
   return {
     nginx: {
       ...below(nginxFolder, nginx),
-      "watch.sh": renderNginxWatch({ configuration: `${nginxFolder}/nginx.conf`, watched: [nginxFolder], tls }),
+      "watch.sh": renderNginxWatch({ configuration: `${nginxFolder}/nginx.conf`, watched: [nginxFolder], tls, newer }),
       "alive.sh": aliveScript(proxyPorts.alive),
     },
     haproxy: balancer === "haproxy" ? renderBalancer(input, upstreams) : {},
@@ -66,7 +81,13 @@ function renderBalancer({ proxy }: ProxyFilesInput, upstreams: Upstream[]): { [p
     { upstreams, listen: { http: haproxyPort }, alivePort: proxyPorts.alive },
   );
   const path = `${folder}/haproxy.cfg`;
-  const rendered = renderHaproxy(site, { path, role: "balancer", adminSocket: "/tmp/haproxy.sock", resolver: "127.0.0.11:53" });
+  const rendered = renderHaproxy(site, {
+    path,
+    role: "balancer",
+    secureCookie: proxy.tls.mode !== "none",
+    adminSocket: "/tmp/haproxy.sock",
+    resolver: "127.0.0.11:53",
+  });
   return {
     ...below(folder, rendered),
     "watch.sh": haproxyWatch(path),

@@ -39,6 +39,7 @@ export function nginxServers(site: Site, host: NginxServersHost): string[] {
     ...(context.every || host.defaultServer === false ? [] : refusals(context)),
     ...(secure ? redirect(context) : []),
     ...main(context),
+    ...(relays(site) ? relay(context) : []),
     ...(site.alivePort ? alive(site.alivePort) : []),
   ];
 }
@@ -100,8 +101,7 @@ function main(context: Context): string[] {
     ...securityHeaders(site),
     ...cookie,
     ...toGateways(context),
-    `error_page ${plainErrors(site)} @openclaw_answer;`,
-    "error_page 494 =431 @openclaw_answer;",
+    ...errorPages(site),
     ...(secure ? ["error_page 497 =308 https://$http_host$request_uri;"] : []),
     ...block(`location ~* "^/+(${closed})([^a-z0-9_-]|$)"`, [
       ...allowMetricsFrom.map((network) => `allow ${network};`),
@@ -109,15 +109,45 @@ function main(context: Context): string[] {
       "proxy_pass http://openclaw_gateways;",
     ]),
     ...block("location /", ["proxy_pass http://openclaw_gateways;"]),
-    ...block("location @openclaw_answer", [
-      "internal;",
-      "default_type application/json;",
-      ...securityHeaders(site),
-      "add_header Cache-Control no-store always;",
-      "add_header Retry-After $openclaw_retry always;",
-      // The status of the error stays; this one is only where the grammar asks for it.
-      "return 200 $openclaw_answer;",
-    ]),
+    ...ownAnswers(site),
+  ]);
+}
+
+/** A list of servers that are chosen by a hash takes none in reserve. */
+export const relays = ({ relayPort, balance }: Site): boolean => relayPort !== undefined && balance === "least-connections";
+
+/** What comes here was let in, and named its client, one server further up. */
+function relay({ site }: Context): string[] {
+  return block("server", [
+    `listen 127.0.0.1:${site.relayPort};`,
+    "access_log off;",
+    "error_log stderr crit;",
+    ...clientBounds(site),
+    "client_max_body_size 0;",
+    "keepalive_requests 10000;",
+    "gzip off;",
+    "server_tokens off;",
+    ...upgrades,
+    ...passing(site),
+    ...errorPages(site),
+    ...block("location /", ["proxy_pass http://openclaw_gateways_now;"]),
+    ...ownAnswers(site),
+  ]);
+}
+
+function errorPages(site: Site): string[] {
+  return [`error_page ${plainErrors(site)} @openclaw_answer;`, "error_page 494 =431 @openclaw_answer;"];
+}
+
+function ownAnswers(site: Site): string[] {
+  return block("location @openclaw_answer", [
+    "internal;",
+    "default_type application/json;",
+    ...securityHeaders(site),
+    "add_header Cache-Control no-store always;",
+    "add_header Retry-After $openclaw_retry always;",
+    // The status of the error stays; this one is only where the grammar asks for it.
+    "return 200 $openclaw_answer;",
   ]);
 }
 
@@ -128,13 +158,10 @@ const plainErrors = (site: Site): string =>
     .join(" ");
 
 function toGateways({ site, secure, port }: Context): string[] {
-  const { timeouts, dropHeaders = [] } = site;
+  const { dropHeaders = [] } = site;
   const shown = secure ? (site.publicHttpsPort ?? port) : port;
   return [
-    "proxy_http_version 1.1;",
-    "proxy_set_header Host $http_host;",
-    "proxy_set_header Connection $openclaw_connection;",
-    "proxy_set_header Upgrade $openclaw_upgrade;",
+    ...upgrades,
     "# Overwritten: what a client claims about its own address is not believed.",
     "proxy_set_header X-Forwarded-For $remote_addr;",
     "proxy_set_header X-Real-IP $remote_addr;",
@@ -143,6 +170,19 @@ function toGateways({ site, secure, port }: Context): string[] {
     `proxy_set_header X-Forwarded-Port ${shown};`,
     'proxy_set_header Forwarded "";',
     ...dropHeaders.map((name) => `proxy_set_header ${headerName(name)} "";`),
+    ...passing(site),
+  ];
+}
+
+const upgrades: readonly string[] = [
+  "proxy_http_version 1.1;",
+  "proxy_set_header Host $http_host;",
+  "proxy_set_header Connection $openclaw_connection;",
+  "proxy_set_header Upgrade $openclaw_upgrade;",
+];
+
+function passing({ timeouts }: Site): string[] {
+  return [
     "# Tokens go out as they come in, and a request's body goes up as it comes in.",
     "proxy_buffering off;",
     "proxy_request_buffering off;",
@@ -234,7 +274,7 @@ function alive(port: number): string[] {
 }
 
 /** Without a version: that of Ubuntu 22.04, whose spelling all understand. */
-function isNewer(version = "1.18.0", [major, minor, patch]: readonly [number, number, number]): boolean {
+export function isNewer(version = "1.18.0", [major, minor, patch]: readonly [number, number, number]): boolean {
   const [a = 0, b = 0, c = 0] = version.split(".").map((part) => Number.parseInt(part, 10) || 0);
   return a !== major ? a > major : b !== minor ? b > minor : c >= patch;
 }

@@ -1,7 +1,7 @@
 /** Pure: the site as nginx (1.18 and newer) reads it. */
 import { answers } from "./answers.ts";
 import { indent } from "./indent.ts";
-import { type NginxServersHost, nginxServers } from "./nginx-servers.ts";
+import { isNewer, type NginxServersHost, nginxServers, relays } from "./nginx-servers.ts";
 import type { RenderedFiles, Site } from "./site.ts";
 
 export interface NginxHost extends NginxServersHost {
@@ -11,7 +11,15 @@ export interface NginxHost extends NginxServersHost {
   readonly root?: string;
   /** whole: a folder that nginx may write to, for its pid and for temporary files. */
   readonly runtimeFolder?: string;
+  /** whole: a file that the start of nginx writes where the version turns out to be new enough, with `newerLines`. */
+  readonly newerFile?: string;
 }
+
+/** Since 1.27.4. */
+export const newerLines: readonly string[] = [
+  "# A reload closes no kept connection under a client's next request: that one is answered, and told to be the last.",
+  "keepalive_min_timeout 5s;",
+];
 
 const written = "# Written by the stack: the next up overwrites what is changed here.";
 
@@ -22,7 +30,8 @@ export function renderNginx(site: Site, host: NginxHost = {}): RenderedFiles {
   // One alone needs no choice; it may be a balancer, with cookies of its own.
   const balance = site.upstreams.length > 1 ? site.balance : "least-connections";
   const own = { ...site, balance };
-  const files = { [siteFile]: indent([written, ...httpLevel(own), ...nginxServers(own, host)]) };
+  const newer = isNewer(host.version, [1, 27, 4]) ? newerLines : [];
+  const files = { [siteFile]: indent([written, ...newer, ...httpLevel(own), ...nginxServers(own, host)]) };
   if (layout === "whole") return { [`${root}/nginx.conf`]: indent(wholeFile(site, host, siteFile)), ...files };
   // Of the main part of Debian's nginx.conf only this folder is open to others.
   return { [`${root}/modules-enabled/90-openclaw.conf`]: indent([written, ...mainLevel(site)]), ...files };
@@ -35,7 +44,7 @@ function mainLevel({ timeouts }: Site): string[] {
   ];
 }
 
-function wholeFile(site: Site, { runtimeFolder = "/tmp" }: NginxHost, siteFile: string): string[] {
+function wholeFile(site: Site, { runtimeFolder = "/tmp", newerFile }: NginxHost, siteFile: string): string[] {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return [
     written,
@@ -54,6 +63,8 @@ function wholeFile(site: Site, { runtimeFolder = "/tmp" }: NginxHost, siteFile: 
     "server_tokens off;",
     "tcp_nodelay on;",
     "server_names_hash_bucket_size 128;",
+    // A pattern, so that it may be missing.
+    ...(newerFile ? [`include ${newerFile}*;`] : []),
     `include ${siteFile};`,
     "}",
   ];
@@ -111,22 +122,29 @@ function stickyMaps({ balance, tls }: Site): string[] {
   ];
 }
 
-function upstreamBlock({ upstreams, balance, gatewayKeepAliveMs }: Site): string[] {
-  if (upstreams.length === 0) throw new Error("renderNginx: there is no gateway");
+function upstreamBlock(site: Site): string[] {
+  if (site.upstreams.length === 0) throw new Error("renderNginx: there is no gateway");
+  if (!relays(site)) return upstreamGroup("openclaw_gateways", site, []);
+  const relay = `server 127.0.0.1:${site.relayPort} backup; # the successors of processes whose gateways are gone`;
+  return [...upstreamGroup("openclaw_gateways", site, [relay]), ...upstreamGroup("openclaw_gateways_now", site, [])];
+}
+
+function upstreamGroup(name: string, { upstreams, balance, gatewayKeepAliveMs }: Site, more: readonly string[]): string[] {
   const methods = {
     "least-connections": "least_conn;",
     address: "hash $binary_remote_addr consistent;",
     cookie: "hash $openclaw_sticky consistent;",
   };
   return [
-    "upstream openclaw_gateways {",
-    "zone openclaw_gateways 128k;",
+    `upstream ${name} {`,
+    `zone ${name} 128k;`,
     methods[balance],
     ...upstreams.map(({ id, host, port, weight, state }) => {
       const share = weight && weight !== 1 ? ` weight=${weight}` : "";
       const address = host.includes(":") ? `[${host}]` : host;
       return `server ${address}:${port}${share} max_fails=1 fail_timeout=2s${state === "draining" ? " down" : ""}; # ${id}`;
     }),
+    ...more,
     "keepalive 64;",
     "keepalive_requests 10000;",
     "# Sooner than the gateway does it: a request on a connection that was just closed would be lost.",

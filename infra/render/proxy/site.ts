@@ -29,6 +29,8 @@ export interface OwnAcme {
   readonly directory: string;
   readonly email?: string;
   readonly caFile?: string;
+  /** How often it is looked whether it is time to renew. */
+  readonly checkSeconds: number;
 }
 
 export interface Site {
@@ -57,6 +59,8 @@ export interface Site {
   readonly gatewayKeepAliveMs: number;
   /** A port of the loopback that says that the proxy is alive (`/alive`), for health checks of containers. */
   readonly alivePort?: number;
+  /** nginx: a port of the loopback that leads to the gateways of now; see SitePlace. */
+  readonly relayPort?: number;
   /** Headers of requests that only the proxy may set, such as the user of `gateway.auth.trustedProxy`. */
   readonly dropHeaders?: readonly string[];
 }
@@ -71,6 +75,11 @@ export interface SitePlace {
   readonly listen?: Site["listen"];
   readonly publicHttpsPort?: number;
   readonly alivePort?: number;
+  /**
+   * Where gateways are replaced by others at other addresses: after a reload, processes of nginx that finish what they began may
+   * get one more request on a kept connection, and know only gateways that are gone. Through this port they ask their successors.
+   */
+  readonly relayPort?: number;
   readonly dropHeaders?: readonly string[];
   readonly gatewayKeepAliveMs?: number;
   /** false where the host has none. */
@@ -81,7 +90,7 @@ export interface SitePlace {
 export function siteOf(settings: ProxySettings, place: SitePlace): Site {
   const { tls, hsts, ports } = settings;
   const plain = tls.mode === "none";
-  const { alivePort, dropHeaders, publicHttpsPort } = place;
+  const { alivePort, relayPort, dropHeaders, publicHttpsPort } = place;
   return {
     names: settings.names,
     listen: place.listen ?? (plain ? { http: ports.http } : ports),
@@ -102,6 +111,7 @@ export function siteOf(settings: ProxySettings, place: SitePlace): Site {
     timeouts: settings.timeouts,
     gatewayKeepAliveMs: place.gatewayKeepAliveMs ?? 75_000,
     alivePort,
+    relayPort,
     dropHeaders,
   };
 }
@@ -109,8 +119,8 @@ export function siteOf(settings: ProxySettings, place: SitePlace): Site {
 function siteTls({ server, tls }: ProxySettings, { tlsFiles }: SitePlace): Site["tls"] {
   if (tls.mode === "none") return "none";
   if (tls.mode === "acme" && server === "caddy") {
-    const { directory, email, caFile } = tls.acme;
-    return { directory, email, caFile };
+    const { directory, email, caFile, checkSeconds } = tls.acme;
+    return { directory, email, caFile, checkSeconds };
   }
   if (!tlsFiles) throw new Error("siteOf: tlsFiles is missing");
   return tlsFiles;

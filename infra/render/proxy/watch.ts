@@ -14,10 +14,12 @@ export interface WatchOptions {
   };
   /** A folder that may be written to. */
   readonly runtimeFolder?: string;
+  /** Written at the start where nginx is 1.27.4 or newer: the image's tag does not tell what is in it. */
+  readonly newer?: { readonly file: string; readonly lines: readonly string[] };
 }
 
 /** POSIX shell; needs nginx, find, sort, sed, sha256sum, and openssl where a certificate is made. */
-export function renderNginxWatch({ configuration, watched, tls, runtimeFolder = "/tmp" }: WatchOptions): string {
+export function renderNginxWatch({ configuration, watched, tls, runtimeFolder = "/tmp", newer }: WatchOptions): string {
   const looked = [...watched, ...(tls ? [tls.certificate, tls.key] : [])];
   const alternatives = (tls?.names.length ? tls.names : ["localhost"]).map((name) =>
     /:|^[\d.]+$/.test(name) ? `IP:${name}` : `DNS:${name}`,
@@ -65,7 +67,7 @@ bootstrap() {
     say "made a certificate for $alternatives, signed by itself, until a real one comes"
 }
 
-nap() { sleep 1 & wait $! 2>/dev/null; }
+${newer ? newerFunction(newer) : ""}nap() { sleep 1 & wait $! 2>/dev/null; }
 
 child=
 stop() {
@@ -77,7 +79,7 @@ stop() {
 stopping=
 trap stop TERM QUIT INT
 
-told=
+${newer ? "newer\n" : ""}told=
 until bootstrap && nginx -t -q -c "$configuration" 2> "$complaint"; do
     [ "$told" = "$(cat "$complaint")" ] || { told=$(cat "$complaint"); say "waits with the start: $told"; }
     nap
@@ -107,6 +109,18 @@ while kill -0 "$child" 2>/dev/null; do
     fi
 done
 wait "$child"
+`;
+}
+
+function newerFunction({ file, lines }: NonNullable<WatchOptions["newer"]>): string {
+  return `# What older ones do not know. "nginx/1.28.0" is what nginx and its kin say of themselves.
+newer() {
+    rm -f ${quote(file)}
+    set -- $(nginx -v 2>&1 | sed -n 's/^nginx version: [^/]*\\/\\([0-9]*\\)\\.\\([0-9]*\\)\\.\\([0-9]*\\).*/\\1 \\2 \\3/p')
+    [ $# -eq 3 ] && [ $(($1 * 1000000 + $2 * 1000 + $3)) -ge 1027004 ] || return 0
+    printf '%s\\n' ${lines.map(quote).join(" ")} > ${quote(file)}
+}
+
 `;
 }
 
