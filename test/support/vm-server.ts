@@ -50,11 +50,12 @@ const ownFolder = "/etc/ssl/of-the-owner";
 const fileSchema = z.looseObject({ encryptionsalt: z.string(), config: z.record(z.string(), z.unknown()) });
 const secretSchema = z.strictObject({ secure: z.string() });
 
+/** @param vm beside the way there; @param keep sections beside `vm` that never change */
 export async function makeVmServer(name: string, suite: Suite, vm: object, keep: Sections): Promise<VmServer> {
+  const clone = makeClone(name);
   const network = makeNetwork();
   const upstream = await startNumberUpstream({ address: network.address4 });
   const machine = await startMachine(name, { network, suite, login: "sudo" });
-  const clone = makeClone(name);
   const authority = makeAuthority(clone.base);
   const stackFile = join(clone.directory, `stacks/Pulumi.${stack}.yaml`);
   const { host, port, user, hostKey } = { ...machine, host: machine.address4, port: machine.sshPort };
