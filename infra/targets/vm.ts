@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { createGatewayToken } from "../components/gateway-token.ts";
 import { Base } from "../components/vm/base.ts";
-import { Certificate, createAcmeCertificate, dnsCredentialsFile } from "../components/vm/certificate.ts";
+import { acmeSecrets, Certificate, createAcmeCertificate } from "../components/vm/certificate.ts";
 import { driftOf, type ServerFacts } from "../components/vm/facts.ts";
 import { hostOf } from "../components/vm/host.ts";
 import { redisPasswordKey, withLocalRedis } from "../components/vm/local-redis.ts";
@@ -61,9 +61,7 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
     else secretInputs[file] = pulumi.secret(settings.secrets[key] ?? "");
   }
   if (redisPassword) secretInputs[redisPasswordFile] = redisPassword;
-  const dns = settings.proxy.tls.mode === "acme" ? settings.proxy.tls.acme.dns : undefined;
-  if (dns?.credentials)
-    secretInputs[dnsCredentialsFile] = pulumi.secret(`${settings.secrets[`secret-${dns.credentials.id}`] ?? ""}\n`);
+  Object.assign(secretInputs, acmeSecrets(settings.proxy, settings.secrets));
   const base = new Base("base", {
     host,
     facts,
@@ -93,9 +91,8 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
     { host, facts, files: [...proxyFiles(settings.proxy, machine, facts), ...files.filter(ofProxy).map(serverFile)] },
     { dependsOn: certificate.there.length > 0 ? certificate.there : [system.settled] },
   );
-  createAcmeCertificate(host, settings.proxy, `${paths.etc}/secrets`, { dependsOn: [proxy.settled] });
   const unpacked = new ServerRelease("release", { host, facts, release }, { dependsOn: [base.agent] });
-  new ServerGateway(
+  const gateway = new ServerGateway(
     "gateway",
     {
       host,
@@ -110,6 +107,7 @@ export async function deployVm(settings: Settings): Promise<StackOutputs> {
     },
     { dependsOn: [system.settled, proxy.settled, unpacked] },
   );
+  createAcmeCertificate(host, settings.proxy, files, { dependsOn: [gateway] });
   return {
     url: publicUrl(settings.proxy, route.host),
     token: pulumi.secret(token),

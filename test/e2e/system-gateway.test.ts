@@ -34,7 +34,7 @@ function justTheGateway(machine: Machine): Machine {
       kind: "none",
       watched: [],
       check: "true",
-      certbot: false,
+      certbot: undefined,
       accessLog: undefined,
       httpPort: 80,
       httpsPort: undefined,

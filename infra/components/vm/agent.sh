@@ -467,11 +467,11 @@ self_signed() {
   folder=$1 common=$2 names=$3 group=$4 mode=$5
   lock
   make_folder "$folder"
-  # certbot's take its place.
+  # The authority's takes its place.
   [ "$mode" = acme ] && [ -L "$folder/chain.pem" ] && return 0
   chown "root:$group" "$folder"
   chmod 0750 "$folder"
-  if [ -f "$folder/key.pem" ] && [ "$(cat "$folder/names" 2>/dev/null)" = "$names" ] &&
+  if [ -f "$folder/key.pem" ] && [ ! -L "$folder/key.pem" ] && [ "$(cat "$folder/names" 2>/dev/null)" = "$names" ] &&
     openssl x509 -in "$folder/chain.pem" -noout -checkend 2592000 >/dev/null 2>&1; then
     return 0
   fi
@@ -488,32 +488,56 @@ self_signed() {
   printf '%s\n' "$names" >"$folder/names"
 }
 
-# certbot FOLDER CA-FILE ARGUMENT…: a certificate of an ACME server, in the place of the self-signed one.
+# certbot REVISION: by the program that the timer runs later on; it takes its turn by itself.
 get_certificate() {
-  folder=$1 authority=$2
+  said=$("$opt/bin/renew-certificate" 2>&1) || fail "certbot got no certificate:
+$(printf '%s\n' "$said" | grep -v -e '^$' -e '^- - ' -e '^Saving debug log' -e '^Ask for help' -e '^Some challenges have failed' | tail -n 30)
+$stays"
+}
+
+stays="The site runs with the certificate that it has (a self-signed one until the first is there), and the server goes on trying. Once the cause is gone: npm run up"
+
+# caddy-certificate PORT DIRECTORY NAME…: Caddy asks by itself; where it gets none, what it was told is the error.
+caddy_certificate() {
+  port=$1
   shift 2
-  lock
-  mkdir -p -m 0755 /var/lib/openclaw-acme
-  [ -z "$authority" ] || export REQUESTS_CA_BUNDLE="$authority"
-  said=$(certbot certonly --non-interactive --agree-tos --cert-name openclaw --keep-until-expiring --expand "$@" 2>&1 9>&-) ||
-    fail "no certificate was given: $(printf '%s\n' "$said" | tail -n 20)"
-  for pair in fullchain:chain privkey:key; do
-    ln -sfn "/etc/letsencrypt/live/openclaw/${pair%:*}.pem" "$folder/.new"
-    mv -f -T "$folder/.new" "$folder/${pair#*:}.pem"
+  since=$(date '+%Y-%m-%d %H:%M:%S')
+  left=180
+  for name in "$@"; do
+    # After a failure it waits for longer and longer.
+    caddy_shows "$name" || [ -z "$(caddy_refusal "$name" '1 hour ago')" ] || systemctl reload caddy
+    until caddy_shows "$name"; do
+      why=$(caddy_refusal "$name" "$since")
+      left=$((left - 1))
+      [ -z "$why" ] && [ "$left" -gt 0 ] || fail "Caddy got no certificate for $name: ${why:-it has said nothing for three minutes}
+Until it has one, connections to $name fail. It goes on trying. Once the cause is gone: npm run up"
+      sleep 1
+    done
   done
-  nginx -t -q && systemctl reload nginx 9>&-
+}
+
+caddy_shows() {
+  openssl s_client -connect "127.0.0.1:$port" -servername "$1" </dev/null 2>/dev/null | openssl x509 -noout 2>/dev/null
+}
+
+# NAME SINCE: the last reason that it gave.
+caddy_refusal() {
+  journalctl -q -o cat -u caddy --since "$2" | grep '"level":"error"' | grep -F "\"identifier\":\"$1\"" |
+    sed -n 's/.*"error":"\(.*\)"[^"]*}$/\1/p' | tail -n 1
 }
 
 take_certbot() {
   lock
-  certbot delete --non-interactive --cert-name openclaw >/dev/null 2>&1 9>&- || true
   rm -rf /var/lib/openclaw-acme
 }
 
-# take-folder PATH: with all that is in it.
+# take-folder PATH: with what this agent made in it; a certificate that somebody brought since stays.
 take_folder() {
   lock
-  case $1 in /etc/ssl/openclaw) rm -rf "$1" ;; *) fail "$1 is not ours" ;; esac
+  case $1 in /etc/ssl/openclaw) ;; *) fail "$1 is not ours" ;; esac
+  for file in names chain.pem key.pem; do
+    [ -e "$home/files/$(key_of "$1/$file")" ] || rm -f "$1/$file"
+  done
   remove_empty_folders
 }
 
@@ -648,6 +672,7 @@ rollback) rollback "$@" ;;
 take-gateway) take_gateway ;;
 self-signed) self_signed "$@" ;;
 certbot) get_certificate "$@" ;;
+caddy-certificate) caddy_certificate "$@" ;;
 take-certbot) take_certbot ;;
 take-folder) take_folder "$@" ;;
 *) fail "the agent has no command $command" ;;

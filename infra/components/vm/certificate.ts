@@ -1,16 +1,17 @@
 /** The proxy's certificate on the server: made there, brought from here, or fetched by certbot once the proxy answers on port 80. */
+import { createHash } from "node:crypto";
 import { isIP } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 import type { TlsFiles } from "../../render/proxy/site.ts";
+import type { SystemFile } from "../../render/system/machine.ts";
 import type { ProxySettings } from "../../settings-proxy.ts";
 import type { ServerFacts } from "./facts.ts";
 import { agentCommand, type Host } from "./host.ts";
-import { tlsFolder } from "./machine.ts";
+import { acmeFiles, acmeHome, tlsFolder } from "./machine.ts";
 import { createFile } from "./server-files.ts";
 
-export const dnsCredentialsFile = "acme-dns";
 /** Where certbot puts the answers of http-01. */
-export const acmeWebroot = "/var/lib/openclaw-acme";
+export const acmeWebroot = `${acmeHome}/webroot`;
 
 export interface CertificateArgs {
   host: Host;
@@ -73,37 +74,45 @@ function create({ host, facts, proxy, address, secrets }: CertificateArgs, paren
   return [agentCommand("self-signed-certificate", host, { put, take: ["take-folder", tlsFolder] }, { parent })];
 }
 
-/** After the proxy, which answers the authority's questions. */
+/** What certbot reads and nobody else: file -> content. */
+export function acmeSecrets(
+  { tls }: ProxySettings,
+  secrets: { [key: string]: string },
+): { [file: string]: pulumi.Output<string> } {
+  const { dns, externalAccount } = tls.acme;
+  if (tls.mode !== "acme") return {};
+  const secretOf = ({ id }: { id: string }): string => (secrets[`secret-${id}`] ?? "").trim();
+  return {
+    ...(dns?.credentials ? { [acmeFiles.dns]: pulumi.secret(`${secretOf(dns.credentials)}\n`) } : {}),
+    ...(externalAccount
+      ? {
+          [acmeFiles.account]: pulumi.secret(
+            `eab-kid = ${externalAccount.kid}\neab-hmac-key = ${secretOf(externalAccount.hmacKey)}\n`,
+          ),
+        }
+      : {}),
+  };
+}
+
+/** After everything else: an authority that refuses leaves the rest in place. The proxy answers its questions. */
 export function createAcmeCertificate(
   host: Host,
-  { server, names, tls }: ProxySettings,
-  secretsFolder: string,
+  { server, names, tls, ports }: ProxySettings,
+  files: readonly SystemFile[],
   options: pulumi.ComponentResourceOptions,
 ): pulumi.Resource | undefined {
-  if (tls.mode !== "acme" || server !== "nginx") return undefined;
-  const { directory, email, challenge, dns, caFile } = tls.acme;
-  const how =
-    challenge === "http-01"
-      ? ["--webroot", "--webroot-path", acmeWebroot]
-      : [
-          "--authenticator",
-          `dns-${dns?.provider}`,
-          ...(dns?.credentials ? [`--dns-${dns.provider}-credentials`, `${secretsFolder}/${dnsCredentialsFile}`] : []),
-          `--dns-${dns?.provider}-propagation-seconds`,
-          String(dns?.propagationSeconds ?? 60),
-        ];
-  const who = email ? ["--email", email] : ["--register-unsafely-without-email"];
-  const put = [
-    "certbot",
-    tlsFolder,
-    caFile ?? "",
-    "--server",
-    directory,
-    ...who,
-    ...how,
-    ...names.flatMap((name) => ["--domain", name]),
-  ];
-  return agentCommand("acme-certificate", host, { put, take: ["take-certbot"] }, options);
+  if (tls.mode !== "acme") return undefined;
+  if (server === "caddy") {
+    const put = ["caddy-certificate", String(ports.https), tls.acme.directory, ...names];
+    return agentCommand("acme-certificate", host, { put }, options);
+  }
+  // Asked for again when anything of it changes.
+  const program = files.find(({ path }) => path.endsWith("/renew-certificate"));
+  const revision = createHash("sha256")
+    .update(program?.content ?? "")
+    .digest("hex")
+    .slice(0, 12);
+  return agentCommand("acme-certificate", host, { put: ["certbot", revision], take: ["take-certbot"] }, options);
 }
 
 const withLineEnd = (text: string): string => `${text.trim()}\n`;

@@ -1,5 +1,5 @@
 /** Pure: what the renderers of system files must know, from the settings and from what the server told of itself. */
-import { type Machine, mebibyte, type SystemFile, usualPaths } from "../../render/system/machine.ts";
+import { type CertbotFacts, type Machine, mebibyte, type SystemFile, usualPaths } from "../../render/system/machine.ts";
 import { packagesOf } from "../../render/system/packages.ts";
 import type { CheckedSettings } from "../../settings.ts";
 import type { ProxySettings } from "../../settings-proxy.ts";
@@ -8,8 +8,11 @@ import type { ServerFacts } from "./facts.ts";
 
 /** Not below /etc/openclaw, which only the gateway may enter. */
 export const tlsFolder = "/etc/ssl/openclaw";
+export const acmeHome = "/var/lib/openclaw-acme";
 export const systemUser = "openclaw";
 export const accessLog = "/var/log/openclaw/access.log";
+/** Names of secrets that certbot reads. */
+export const acmeFiles = { dns: "acme-dns", account: "acme-account" } as const;
 /** Beside any other Redis. */
 export const redisPort = 6390;
 export const redisPasswordFile = "redis-password";
@@ -38,7 +41,6 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
   const { gateway, drain, workers } = settings;
   const proxy = settings.proxy;
   const withTls = proxy.tls.mode !== "none";
-  const certbot = proxy.server === "nginx" && proxy.tls.mode === "acme";
   return {
     os: { id: facts.os.id === "ubuntu" ? "ubuntu" : "debian", version: facts.os.version },
     arch: facts.arch === "arm64" ? "arm64" : "amd64",
@@ -66,7 +68,7 @@ export function machineOf(settings: CheckedSettings, vm: VmSettings, facts: Serv
         proxy.server === "nginx"
           ? "/usr/sbin/nginx -t -q"
           : "/usr/bin/caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile",
-      certbot,
+      certbot: certbotOf(proxy, `${usualPaths.etc}/secrets`),
       accessLog: proxy.accessLog && proxy.server === "nginx" ? accessLog : undefined,
       httpPort: proxy.ports.http,
       httpsPort: withTls ? proxy.ports.https : undefined,
@@ -108,8 +110,39 @@ function watchedFiles({ server, tls }: ProxySettings): string[] {
   return [...own, tlsFolder, ...paths];
 }
 
+function certbotOf({ server, names, tls }: ProxySettings, secretsFolder: string): CertbotFacts | undefined {
+  if (server !== "nginx" || tls.mode !== "acme") return undefined;
+  const { directory, email, challenge, dns, caFile, externalAccount, checkSeconds } = tls.acme;
+  const credentials = dns?.credentials ? `${secretsFolder}/${acmeFiles.dns}` : undefined;
+  const isAmazon = dns?.provider === "route53";
+  const how =
+    challenge === "http-01" || !dns
+      ? ["--webroot", "--webroot-path", `${acmeHome}/webroot`]
+      : [
+          ...["--authenticator", `dns-${dns.provider}`],
+          // Amazon's own library reads its credentials, and its service says itself when a record has spread.
+          ...(credentials && !isAmazon ? [`--dns-${dns.provider}-credentials`, credentials] : []),
+          ...(isAmazon ? [] : [`--dns-${dns.provider}-propagation-seconds`, String(dns.propagationSeconds)]),
+        ];
+  return {
+    home: acmeHome,
+    tls: tlsFolder,
+    server: directory,
+    arguments: [
+      ...(email ? ["--email", email] : ["--register-unsafely-without-email"]),
+      ...how,
+      ...names.flatMap((name) => ["--domain", name]),
+    ],
+    environment: credentials && isAmazon ? { AWS_SHARED_CREDENTIALS_FILE: credentials } : {},
+    caFile,
+    accountFile: externalAccount ? `${secretsFolder}/${acmeFiles.account}` : undefined,
+    checkSeconds,
+  };
+}
+
 /** Looks after the proxy's files, so it comes after them. */
-export const ofProxy = ({ path }: SystemFile): boolean => /openclaw-proxy-reload|letsencrypt/.test(path);
+export const ofProxy = ({ path }: SystemFile): boolean =>
+  /openclaw-proxy-reload|openclaw-certificate|renew-certificate/.test(path);
 
 /** What the system files rely on, and what the certificate is made or fetched with. */
 export function wantedPackages(machine: Machine, { tls }: ProxySettings): string[] {

@@ -46,6 +46,8 @@ function options(site: Site, { adminSocket = "/run/caddy/admin.sock" }: CaddyHos
     ...(own?.email ? [`email ${own.email}`] : []),
     ...(own ? [`acme_ca ${own.directory}`] : []),
     ...(own?.caFile ? [`acme_ca_root ${own.caFile}`] : []),
+    // Caddy looks every ten minutes by itself.
+    ...(own && own.checkSeconds < 600 ? [`renew_interval ${own.checkSeconds}s`] : []),
     ...(site.ipv6 ? [] : ["default_bind 0.0.0.0"]),
     // HTTP/3 would open a UDP port.
     ...block("servers", [

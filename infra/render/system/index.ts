@@ -1,5 +1,6 @@
 /** Every system file of a server, in the order in which they are put there and in force. */
 import { renderAccounts } from "./accounts.ts";
+import { renderCertificate } from "./certificate.ts";
 import { renderFail2ban } from "./fail2ban.ts";
 import { renderFirewall } from "./firewall.ts";
 import { renderGatewayUnits } from "./gateway-units.ts";
@@ -31,5 +32,6 @@ export function renderSystem(machine: Machine): SystemFile[] {
     ...renderGatewayUnits(machine),
     ...renderReplaceGateway(machine),
     ...renderProxyReload(machine),
+    ...renderCertificate(machine),
   ];
 }

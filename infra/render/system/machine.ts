@@ -62,12 +62,30 @@ export interface ProxyFacts {
   watched: string[];
   /** Checks the proxy's files before a reload. */
   check: string;
-  /** Certificates come from certbot. */
-  certbot: boolean;
+  /** The certificate comes from an authority by certbot. */
+  certbot: CertbotFacts | undefined;
   /** Its access log, best in /var/log/openclaw: kept within bounds. */
   accessLog: string | undefined;
   httpPort: number;
   httpsPort: number | undefined;
+}
+
+export interface CertbotFacts {
+  /** A folder of its own: accounts, certificates, logs, and `webroot` for the answers of http-01. */
+  home: string;
+  /** The folder with the proxy's chain.pem and key.pem. */
+  tls: string;
+  /** The directory of the ACME server. */
+  server: string;
+  /** What is asked for and how: options of `certbot certonly`, none of them secret. */
+  arguments: string[];
+  environment: { [name: string]: string };
+  /** The authority that the ACME server's own HTTPS is signed by. */
+  caFile: string | undefined;
+  /** A file of root's alone with certbot's options for an account at the authority. */
+  accountFile: string | undefined;
+  /** How often it is looked whether it is time to renew. */
+  checkSeconds: number;
 }
 
 export interface Fail2banFacts {

@@ -1,4 +1,4 @@
-/** The proxy reads its files again by itself when its configuration or a certificate changes; certbot's part of that. */
+/** The proxy reads its files again by itself when its configuration or a certificate changes. */
 import { type Machine, type SystemFile, systemFile } from "./machine.ts";
 
 const name = "openclaw-proxy-reload";
@@ -37,22 +37,5 @@ export function renderProxyReload({ proxy }: Machine): SystemFile[] {
       reload: ["systemctl daemon-reload", `systemctl enable ${name}.path`, `systemctl restart ${name}.path`],
       remove: [`systemctl disable --now ${name}.path`],
     }),
-    ...(proxy.certbot ? [certbotHook(proxy)] : []),
   ];
-}
-
-/** When to renew is certbot's own matter: its timer asks twice a day at a random time, and it knows how long a certificate has left. */
-function certbotHook({ kind, check }: Machine["proxy"]): SystemFile {
-  const lines = [
-    "#!/bin/sh",
-    "# After a renewal, once for each certificate.",
-    "set -eu",
-    check,
-    `systemctl reload ${kind}.service`,
-  ];
-  return systemFile("/etc/letsencrypt/renewal-hooks/deploy/openclaw", lines, {
-    mode: "0755",
-    validate: 'sh -n "$FILE"',
-    reload: ["systemctl enable --now certbot.timer"],
-  });
 }
