@@ -54,7 +54,7 @@ export function createInterrupted({ operations, ledger, keeper, registry, stop, 
     if (!client?.undoCreate) return false;
     if (cleared.has(operation) && again) return true;
     const cells: Cell[] = [...ledger.old.cells, ...ledger.news.values()];
-    const known = cells.flatMap(({ state }) => (state.type === type && state.id ? [state.id] : []));
+    const known = [...new Set(cells.flatMap(({ state }) => (state.type === type && state.id ? [state.id] : [])))];
     try {
       await client.undoCreate({ urn, inputs, again, known });
       cleared.add(operation);

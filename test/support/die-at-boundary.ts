@@ -1,7 +1,8 @@
 /**
  * Preloaded into the engine (`--import`): the process kills itself at each boundary of an operation that is not in the ledger
- * yet, a file named by BOUNDARY_LEDGER: once the state says that an operation begins, before it does; and once it is done,
- * before the state says so. So runs after one another are killed at every boundary once, and the last one goes through.
+ * yet, a file named by BOUNDARY_LEDGER. So runs after one another are killed at every boundary once, and the last goes through.
+ * Boundaries are: the state says that an operation begins, and it has not begun; it is done, and the state does not say so.
+ * Of those that are done all at the same time several are taken at once: what the engine writes of them never arrives.
  */
 import { appendFileSync, readFileSync } from "node:fs";
 import fsPromises, { type FileHandle } from "node:fs/promises";
@@ -34,16 +35,20 @@ const file = process.env.BOUNDARY_LEDGER;
 if (file && /\/engine\/main\.ts$/.test(process.argv[1] ?? "")) dieAtNew(file);
 
 function dieAtNew(ledger: string): void {
-  const dieWhereNew = (boundaries: string[]): void => {
+  const freshOf = (boundaries: string[]): string[] => {
     const known = new Set(readFileSync(ledger, "utf8").split("\n"));
-    const fresh = boundaries.filter((boundary) => !known.has(boundary));
-    if (fresh.length === 0) return;
-    appendFileSync(ledger, fresh.map((boundary) => `${boundary}\n`).join(""));
+    return boundaries.filter((boundary) => !known.has(boundary));
+  };
+  const die = (boundaries: string[]): void => {
+    appendFileSync(ledger, boundaries.map((boundary) => `${boundary}\n`).join(""));
     process.kill(process.pid, "SIGKILL");
   };
-  const { open, rename } = fsPromises;
+  const { open, rename, rm } = fsPromises;
   const isState = (path: string): boolean => /\/stacks\/[^/]+\/[^/]+\.json\.[0-9a-f]{8}\.tmp$/.test(path);
+  /** What is on disk. */
+  let begunThere: string[] = [];
   let content = "";
+  let keptBack = false;
   fsPromises.open = async (...args: Parameters<typeof open>): Promise<FileHandle> => {
     const handle = await open(...args);
     const path = String(args[0]);
@@ -51,14 +56,22 @@ function dieAtNew(ledger: string): void {
     const sync = handle.sync.bind(handle);
     handle.sync = async () => {
       content = readFileSync(path, "utf8");
-      dieWhereNew(boundariesOf(content).done);
+      const { begun, done } = boundariesOf(content);
+      const fresh = freshOf(done);
+      // Nothing begins that is not on disk; and what would be waited for, once nothing runs?
+      if (fresh.length > 0 && (begun.length === 0 || begun.some((operation) => !begunThere.includes(operation)))) die(fresh);
+      keptBack = fresh.length > 0;
       await sync();
     };
     return handle;
   };
   fsPromises.rename = async (from, to) => {
+    if (!isState(String(from))) return rename(from, to);
+    if (keptBack) return rm(from);
     await rename(from, to);
-    if (isState(String(from))) dieWhereNew(boundariesOf(content).begun);
+    begunThere = boundariesOf(content).begun;
+    const fresh = freshOf(begunThere);
+    if (fresh.length > 0) die(fresh);
   };
   syncBuiltinESMExports();
 }

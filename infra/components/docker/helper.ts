@@ -1,4 +1,5 @@
 /** A short-lived container that works on files where only the daemon can: in a volume, or in a folder of the host. */
+import { readFileSync, readlinkSync } from "node:fs";
 import { z } from "zod";
 import type { Docker } from "./client.ts";
 import { type TarFile, tarOf } from "./tar.ts";
@@ -18,6 +19,9 @@ export interface HelperOptions {
 
 const imageTitle = "org.opencontainers.image.title=openclaw-gateway";
 const workLabel = "openclaw-stack.helper";
+/** The process that made it, and what it put into the place: when that process is gone, both are leftovers. */
+const processLabel = "openclaw-stack.helper.process";
+const incomingLabel = "openclaw-stack.helper.incoming";
 const node = "/opt/openclaw/bin/node";
 
 const leftoverSeconds = 900;
@@ -27,12 +31,12 @@ const beginning = `
 process.on("uncaughtException", (error) => { console.log(error.message); process.exit(1); });
 const clear = () => {
   const fs = require("fs");
-  const own = JSON.parse(process.env.TASK).incoming;
+  const { incoming, dead } = JSON.parse(process.env.TASK);
   for (const name of fs.readdirSync("/place")) {
     const file = "/place/" + name;
     // Another one may be at work on the same place.
     const old = name.startsWith(".incoming-") && fs.statSync(file).mtimeMs < Date.now() - ${leftoverSeconds} * 1000;
-    if (name === own || old) fs.rmSync(file, { recursive: true, force: true });
+    if (name === incoming || dead.includes(name) || old) fs.rmSync(file, { recursive: true, force: true });
   }
 };
 `;
@@ -43,15 +47,15 @@ const ended = z.object({ StatusCode: z.int() });
 /** Resolves with what the script printed. @throws with what it printed, where it failed */
 export async function runHelper(docker: Docker, options: HelperOptions): Promise<string> {
   const { place, script, task, files = [], incoming = ".incoming" } = options;
-  await removeLeftovers(docker, place);
+  const dead = await removeLeftovers(docker, place);
   const body = {
     Image: options.image ?? (await gatewayImage(docker)),
     Entrypoint: [node, "-e", `${beginning}{${script}}`],
     Cmd: [],
-    Env: [`TASK=${JSON.stringify({ ...task, incoming })}`],
+    Env: [`TASK=${JSON.stringify({ ...task, incoming, dead })}`],
     User: "0:0",
     Healthcheck: { Test: ["NONE"] },
-    Labels: { [workLabel]: place },
+    Labels: { [workLabel]: place, [processLabel]: processName(process.pid), [incomingLabel]: incoming },
     HostConfig: {
       Binds: [`${place}:/place`],
       NetworkMode: "none",
@@ -78,19 +82,40 @@ export async function runHelper(docker: Docker, options: HelperOptions): Promise
   }
 }
 
-/** Of a run that was cut off. */
-async function removeLeftovers(docker: Docker, place: string): Promise<void> {
-  const filters = JSON.stringify({ label: [`${workLabel}=${place}`], status: ["created", "exited", "dead"] });
-  const query = { all: true, filters };
-  const list = await docker.json(
-    { method: "GET", path: "/containers/json", query },
-    z.array(made.extend({ Created: z.number() })),
-  );
-  for (const { Id, Created } of list) {
-    // Another one may be at work on the same place.
-    if (Date.now() / 1000 - Created < leftoverSeconds) continue;
+const listed = z.array(made.extend({ Created: z.number(), State: z.string(), Labels: z.record(z.string(), z.string()) }));
+
+/** Of runs that were cut off; resolves with the names of what they had put into the place. */
+async function removeLeftovers(docker: Docker, place: string): Promise<string[]> {
+  const query = { all: true, filters: JSON.stringify({ label: [`${workLabel}=${place}`] }) };
+  const dead: string[] = [];
+  for (const { Id, Created, State, Labels } of await docker.json({ method: "GET", path: "/containers/json", query }, listed)) {
+    const left = isGone(Labels[processLabel] ?? "");
+    // Another one, from elsewhere, may be at work on the same place.
+    if (!left && (State === "running" || Date.now() / 1000 - Created < leftoverSeconds)) continue;
+    if (left) dead.push(Labels[incomingLabel] ?? "");
     await docker.bytes({ method: "DELETE", path: `/containers/${Id}`, query: { force: true, v: true } }).catch(() => {});
   }
+  return dead;
+}
+
+/** A process of this machine, told apart from others that have its number later; "" where the system does not say. */
+function processName(pid: number): string {
+  try {
+    // Numbers of processes are a container's own.
+    const boot = `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()} ${readlinkSync("/proc/self/ns/pid")}`;
+    // After the program's name, which may hold anything: the 20th field is when it was started.
+    const started = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ")[19] ?? "";
+    return `${boot} ${pid} ${started}`;
+  } catch {
+    return "";
+  }
+}
+
+/** It was started on this machine, since it was switched on, and runs no more. */
+function isGone(name: string): boolean {
+  const [boot, space, pid] = name.split(" ");
+  const [ownBoot, ownSpace] = processName(process.pid).split(" ");
+  return boot !== "" && boot === ownBoot && space === ownSpace && processName(Number(pid)) !== name;
 }
 
 async function gatewayImage(docker: Docker): Promise<string> {
