@@ -2,6 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
+import { makeControlGroups } from "./control-groups.ts";
 import { installPrograms } from "./debian-packages.ts";
 import { linkIfThere, type Outcome, type RunOptions, readIfThere, runCommand } from "./outcome.ts";
 
@@ -68,7 +69,8 @@ export async function bootContainer(options: ContainerOptions): Promise<Containe
       ]
     : [];
   // SIGTERM asks for an orderly end in there; it comes as well when this process is killed.
-  const child = spawn("setpriv", ["--pdeathsig", "TERM", ...mounting, ...nspawn, ...args], {
+  const groups = makeControlGroups(`test-${name}`);
+  const child = spawn("setpriv", ["--pdeathsig", "TERM", ...groups.prefix, ...mounting, ...nspawn, ...args], {
     stdio: ["ignore", log, log],
     detached: true,
     env: { ...process.env, ...(unified ? { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: "1" } : {}) },
@@ -78,6 +80,7 @@ export async function bootContainer(options: ContainerOptions): Promise<Containe
   const ended = new Promise<void>((resolve) => {
     const end = (): void => {
       isOff = true;
+      groups.remove();
       resolve();
     };
     child.on("error", end);

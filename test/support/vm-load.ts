@@ -23,7 +23,7 @@ const sites = {
 
 export async function startVmLoad(server: VmServer, proxy: "nginx" | "caddy", token: string): Promise<VmLoad> {
   const { machine, authority, upstream } = server;
-  const common = { caFile: authority.caPath, serverName: machine.address4, token, model: "numbers", slowMs: 10_000 };
+  const common = { caFile: authority.caPath, token, model: "numbers", slowMs: 10_000 };
   await makeEchoSite(server, proxy, `${new URL(upstream.baseUrl).host}`);
   const loads: Load[] = [];
   const all = <T>(work: (load: Load) => Promise<T>): Promise<T[]> => Promise.all(loads.map(work));

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, type TestContext, test } from "node:test";
+import { after, before, test } from "node:test";
 import type { LoadFailure } from "./constant-load.ts";
 import type { Suite } from "./debian-root.ts";
 import { whyNoMachine } from "./machine.ts";
@@ -70,12 +70,21 @@ export function vmTargetSuite({ name, suite, proxy, firewall, rounds, allowed }:
   const letsIn = async (given: string): Promise<boolean> => (await server.ask("/v1/models", { token: given })).status === 200;
   const proxyFile = proxy === "nginx" ? "/etc/nginx/conf.d/openclaw.conf" : "/etc/caddy/Caddyfile";
 
-  test(`${name}: from nothing to nothing`, { skip: why, timeout: 1_100_000 }, async (context) => {
-    const step = (what: string, work: (inner: TestContext) => Promise<void>) =>
+  test(`${name}: from nothing to nothing`, { skip: why, timeout: 1_190_000 }, async (context) => {
+    // Each stands on the one before it.
+    let broken = false;
+    const step = (what: string, work: () => Promise<void>) =>
       context.test(what, async (inner) => {
+        if (broken) return inner.skip("a step before it failed");
         const time = stopwatch();
-        await work(inner);
-        console.log(`${name}: ${what}: ${time()}`);
+        try {
+          await work();
+        } catch (error) {
+          broken = true;
+          throw error;
+        } finally {
+          console.log(`${name}: ${what}: ${time()}${broken ? ", failed" : ""}`);
+        }
       });
 
     await step("a wrong host key ends before anything changes", async () => {
