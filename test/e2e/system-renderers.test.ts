@@ -223,8 +223,8 @@ checked("user data fits cloud-init's own schema", (context) => {
     writeFileSync(file, text);
     const { code, said } = schema(file);
     assert.equal(code, 0, `${name}: ${said}`);
-    writeFileSync(file, text.replace("package_update: true", "package_update: 3"));
-    assert.match(schema(file).said, /package_update: 3 is not of type 'boolean'/);
+    writeFileSync(file, text.replace("ssh_pwauth: false", "ssh_pwauth: []"));
+    assert.match(schema(file).said, /ssh_pwauth: \[\] is not valid|ssh_pwauth/);
   }
 });
 

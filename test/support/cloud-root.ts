@@ -15,6 +15,7 @@ const imageSettings = `datasource_list: [NoCloud, None]
 network: {config: disabled}
 ssh_deletekeys: false
 ssh_genkeytypes: [ed25519]
+locale: C.UTF-8
 `;
 
 const script = `

@@ -1,12 +1,10 @@
 /** Pure: user data for a server that does not exist yet. No secret and no release is in it: those come by SSH afterwards. */
 import { renderCloudInit } from "../../render/system/cloud-init.ts";
 import { renderSystem } from "../../render/system/index.ts";
-import { mebibyte, type SystemFile } from "../../render/system/machine.ts";
-import { packagesOf } from "../../render/system/packages.ts";
 import type { CheckedSettings } from "../../settings.ts";
 import type { VmSettings } from "../../settings-vm.ts";
 import { parseFacts } from "./facts.ts";
-import { machineOf, ofProxy } from "./machine.ts";
+import { machineOf, ofProxy, wantedPackages } from "./machine.ts";
 
 export function userDataOf(settings: CheckedSettings, vm: VmSettings, secretNames: string[]): string {
   const { os, arch, cpus, memoryMb } = vm.expected;
@@ -20,18 +18,10 @@ export function userDataOf(settings: CheckedSettings, vm: VmSettings, secretName
     sshPorts: [vm.port],
   };
   const machine = machineOf(settings, vm, facts, secretNames);
-  const files = renderSystem(machine).filter((file) => !ofProxy(file));
   return renderCloudInit({
-    machine: { ...machine, memoryBytes: memoryMb * mebibyte },
-    files: withoutDefaultSite(files, machine.proxy.kind),
-    packages: [...packagesOf(machine), "openssl"],
+    machine,
+    files: renderSystem(machine).filter((file) => !ofProxy(file)),
+    packages: wantedPackages(machine, settings.proxy),
     authorizedKeys: vm.authorizedKeys,
   });
-}
-
-/** The page that nginx's package shows by itself would answer in our place. */
-function withoutDefaultSite(files: SystemFile[], kind: string): SystemFile[] {
-  if (kind !== "nginx") return files;
-  const remove = "rm -f /etc/nginx/sites-enabled/default";
-  return files.map((file, index) => (index === 0 ? { ...file, reload: [remove, ...(file.reload ?? [])] } : file));
 }

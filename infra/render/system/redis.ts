@@ -43,6 +43,8 @@ export function renderRedis(machine: Machine): SystemFile[] {
     "After=network.target",
     "StartLimitIntervalSec=600",
     "StartLimitBurst=60",
+    "# Secrets come after the first boot.",
+    `ConditionPathExists=${paths.etc}/secrets/${redis.passwordFile}`,
     "",
     "[Service]",
     "Type=notify",

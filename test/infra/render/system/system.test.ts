@@ -47,12 +47,13 @@ for (const name of machineNames()) {
     assert.ok(text.startsWith("#cloud-config\n"));
     assert.ok(text.length < 16 * 1024, `${text.length} bytes are more than some clouds take`);
     const data = parse(text);
-    assert.deepEqual(data.runcmd.slice(-reloadCommands(files).length), reloadCommands(files));
     const written: { path: string; encoding?: string; content: string }[] = data.write_files;
     const all = written
       .map(({ encoding, content }) => (encoding ? gunzipSync(Buffer.from(content, "base64")) : content))
       .join("");
     for (const { path, content } of files) assert.ok(all.includes(content), path);
+    assert.ok(all.endsWith(`${reloadCommands(files).join("\n")}\n`));
+    assert.deepEqual(data.runcmd, [`sh ${written.at(-1)?.path}`]);
   });
 }
 

@@ -1,0 +1,22 @@
+/** A stack file that a test writes again and again: its secrets, and what they were encrypted with, are the engine's and stay. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { parse, stringify } from "yaml";
+import { z } from "zod";
+
+export interface Sections {
+  /** Undefined: left out. */
+  [section: string]: unknown;
+}
+
+const stackFileSchema = z.looseObject({ config: z.record(z.string(), z.unknown()).default({}) });
+const encryptedSchema = z.strictObject({ secure: z.string() });
+
+/** `sections` by their names in the stack file, without the project's. */
+export function writeSections(file: string, sections: Sections): void {
+  const before = stackFileSchema.parse((existsSync(file) ? parse(readFileSync(file, "utf8")) : {}) ?? {});
+  const secrets = Object.entries(before.config).filter(([, value]) => encryptedSchema.safeParse(value).success);
+  const given = Object.entries(sections)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => [`openclaw-stack:${name}`, value]);
+  writeFileSync(file, stringify({ ...before, config: Object.fromEntries([...given, ...secrets]) }));
+}
