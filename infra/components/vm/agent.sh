@@ -234,6 +234,8 @@ $(tail -n 20 "$room/log")"
   remember_packages
   # The page that the package shows by itself would answer in our place.
   case " $missing " in *" nginx "*) rm -f /etc/nginx/sites-enabled/default ;; esac
+  # Ours has a unit of its own; the package's would start with the server, without a password.
+  case " $missing " in *" redis-server "*) systemctl disable -q redis-server.service 2>/dev/null 9>&- || true ;; esac
 }
 
 installed() {
@@ -469,6 +471,8 @@ self_signed() {
   make_folder "$folder"
   # The authority's takes its place.
   [ "$mode" = acme ] && [ -L "$folder/chain.pem" ] && return 0
+  # Or did, and would again.
+  [ "$mode" = acme ] || systemctl stop openclaw-certificate.timer openclaw-certificate.service 2>/dev/null 9>&- || true
   chown "root:$group" "$folder"
   chmod 0750 "$folder"
   if [ -f "$folder/key.pem" ] && [ ! -L "$folder/key.pem" ] && [ "$(cat "$folder/names" 2>/dev/null)" = "$names" ] &&

@@ -18,12 +18,13 @@ export function renderProxyReload({ proxy }: Machine): SystemFile[] {
     "ExecStartPre=/bin/sleep 1",
     "# With a fault in them the running ones stay in force. Streams end in the processes that they began in.",
     `ExecStartPre=${proxy.check}`,
-    `ExecStart=/bin/systemctl reload ${proxy.kind}.service`,
+    "# One that does not run reads them when it starts.",
+    `ExecStart=/bin/systemctl try-reload-or-restart ${proxy.kind}.service`,
   ];
   const path = [
     "[Unit]",
+    "# Not after the proxy: what is to be watched comes before all services, and a start in a circle leaves one of them out.",
     `Description=Changes of ${proxy.kind}'s files and certificates`,
-    `After=${proxy.kind}.service`,
     "",
     "[Path]",
     ...proxy.watched.map((watched) => `PathChanged=${watched}`),
