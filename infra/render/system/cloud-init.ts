@@ -94,8 +94,7 @@ apt install --no-install-recommends ${packages.join(" ")}
 installed | comm -13 $home/before - >>$home/packages
 rm $home/before
 ! grep -qx nginx $home/packages || rm -f /etc/nginx/sites-enabled/default
-! grep -qx redis-server $home/packages || systemctl disable -q redis-server.service
-if ! getent passwd ${user} >/dev/null; then
+${packages.includes("redis-server") ? "! grep -qx redis-server $home/packages || systemctl disable -q redis-server.service\n" : ""}if ! getent passwd ${user} >/dev/null; then
   useradd --system --user-group --no-create-home --home-dir ${paths.state} --shell /usr/sbin/nologin ${user}
   echo ${user} >>$home/users
 fi
