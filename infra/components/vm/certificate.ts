@@ -65,7 +65,14 @@ function create({ host, facts, proxy, address, secrets }: CertificateArgs, paren
     return parts.flatMap(([file, mode, content]) =>
       content === undefined
         ? []
-        : [createFile({ path: `${tlsFolder}/${file}`, mode, owner: `root:${group}`, content }, host, facts, { parent })],
+        : [
+            createFile(
+              { path: `${tlsFolder}/${file}`, mode, owner: `root:${group}`, content, validate: withoutTimer },
+              host,
+              facts,
+              { parent },
+            ),
+          ],
     );
   }
   const all = names.length > 0 ? names : [address];
@@ -116,3 +123,6 @@ export function createAcmeCertificate(
 }
 
 const withLineEnd = (text: string): string => `${text.trim()}\n`;
+
+/** Where an authority's certificate was used before, its timer would put that in this one's place once more. */
+const withoutTimer = "systemctl stop openclaw-certificate.timer openclaw-certificate.service 2>/dev/null || true";
