@@ -72,6 +72,11 @@ export function createInterrupted({ operations, ledger, keeper, registry, stop, 
   return {
     async makeRoom() {
       for (const operation of creations) if (!stop.aborted) await undo(operation, true);
+      // Of several attempts at the same, all of which left nothing, one stays on record until it is there.
+      const again = [...cleared].filter(
+        (one) => [...cleared].find(({ resource }) => resource.urn === one.resource.urn) !== one,
+      );
+      if (again.length > 0) await keeper.resolve(again);
       for (const { resource, type } of targeted) {
         const cell = ledger.old.byUrn.get(resource.urn);
         if (type !== "updating" || !cell || cell.state.initErrors || !(await clientOf({ resource, type }))) continue;

@@ -1,6 +1,6 @@
 /**
- * Stands between a Docker daemon and its clients, and cuts all connections: when a request is half sent, and when it was done
- * but its answer has not arrived. Each kind of request is cut once; then nothing gets through until `mend`.
+ * Stands between a Docker daemon and its clients, and cuts all connections: when a request is half sent, and when all that was
+ * asked for is done but the answers have not arrived. Each kind of request is cut once; then nothing gets through until `mend`.
  */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
@@ -24,7 +24,9 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
   const sockets = new Set<Socket>();
   const known = new Set<string>();
   const names = new Map<string, string>();
-  const underWay = new Set<string>();
+  /** Asked for, and not answered yet as the client sees it; and of these, what is done. */
+  let underWay = 0;
+  const heldBack = new Set<string>();
   let fresh: string[] = [];
   let armed = false;
   let down = false;
@@ -35,7 +37,11 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
       if (!known.has(kind)) fresh.push(kind);
       known.add(kind);
     }
+    heldBack.clear();
     for (const socket of sockets) socket.destroy();
+  }
+  function cutWhereAllIsDone(): void {
+    if (!down && heldBack.size > 0 && heldBack.size >= underWay) cut([...heldBack]);
   }
 
   /** As "POST /containers/openclaw-nginx-0123abcd/start": what is done to which thing, whatever its id is this time. */
@@ -46,22 +52,33 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
     return `${method} ${path}${name}`;
   }
 
+  /** What several networks or volumes are made by, and who is connected, differs in the body alone. */
+  function inBody(kind: string, body: string): string {
+    const container = names.get(/"Container":"(\w+)"/.exec(body)?.[1] ?? "") ?? "";
+    const made = /\/(volumes|networks)\/create$/.test(kind) ? (/"Name":"([^"]*)"/.exec(body)?.[1] ?? "") : "";
+    return `${kind} ${made}${container}`.trim();
+  }
+
   async function pass(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const { method = "", url = "", headers } = incoming;
     const kind = kindOf(incoming);
     const changes = method !== "GET" && method !== "HEAD";
     const halves = /\/(archive|build)$/.test(kind);
-    // What several networks or volumes are made by differs in the body alone.
-    const asked: Buffer[] = [];
     const half = `${kind}: half sent`;
     const toBeHalf = armed && halves && !known.has(half);
     const sent = request({ socketPath: daemonSocket, method, path: url, headers });
     const answered = once(sent, "response");
     answered.catch(() => {});
+    if (changes) underWay++;
+    let whole = "";
     outgoing.once("close", () => {
+      if (changes) underWay--;
+      heldBack.delete(whole);
       if (!outgoing.writableFinished) sent.destroy();
+      cutWhereAllIsDone();
     });
     sent.on("error", () => outgoing.destroy());
+    const asked: Buffer[] = [];
     for await (const chunk of incoming) {
       const piece = Buffer.from(chunk);
       if (!halves) asked.push(piece);
@@ -74,31 +91,24 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
       if (!sent.write(piece)) await Promise.race([once(sent, "drain"), answered]);
     }
     sent.end();
-    const body = Buffer.concat(asked).toString("utf8");
-    const container = names.get(/"Container":"(\w+)"/.exec(body)?.[1] ?? "") ?? "";
-    const volume = /\/(volumes|networks)\/create$/.test(kind) ? (/"Name":"([^"]*)"/.exec(body)?.[1] ?? "") : "";
-    const whole = `${kind} ${volume}${container}`.trim().concat(": answer lost");
-    if (changes) underWay.add(whole);
-    try {
-      const [response]: IncomingMessage[] = await answered;
-      if (!response) return;
-      const answer: Buffer[] = [];
-      const waits = armed && changes && !known.has(whole);
-      if (!waits) outgoing.writeHead(response.statusCode ?? 500, response.headers);
-      for await (const chunk of response) {
-        if (changes) answer.push(Buffer.from(chunk));
-        if (!waits) outgoing.write(chunk);
-      }
-      const text = Buffer.concat(answer).toString("utf8");
-      if (kind.startsWith("POST /containers/create ")) {
-        const { success, data } = made.safeParse(jsonIn(text));
-        if (success) names.set(data.Id, kind.split(" ").at(-1) ?? "");
-      }
-      if (waits && !down) return cut(underWay);
-      outgoing.end();
-    } finally {
-      underWay.delete(whole);
+    whole = `${inBody(kind, Buffer.concat(asked).toString("utf8"))}: answer lost`;
+    const [response]: IncomingMessage[] = await answered;
+    if (!response) return;
+    const holds = armed && changes && !known.has(whole);
+    const answer: Buffer[] = [];
+    if (!holds) outgoing.writeHead(response.statusCode ?? 500, response.headers);
+    for await (const chunk of response) {
+      if (changes) answer.push(Buffer.from(chunk));
+      if (!holds) outgoing.write(chunk);
     }
+    if (kind.startsWith("POST /containers/create ")) {
+      const { success, data } = made.safeParse(jsonIn(Buffer.concat(answer).toString("utf8")));
+      if (success) names.set(data.Id, kind.split(" ").at(-1) ?? "");
+    }
+    if (!holds) return void outgoing.end();
+    if (outgoing.destroyed) return;
+    heldBack.add(whole);
+    cutWhereAllIsDone();
   }
 
   const server = createServer((incoming, outgoing) => {
