@@ -89,7 +89,7 @@ function nginxEcho(own: string, echo: string): string {
 }
 
 function caddyEcho(own: string, echo: string): string {
-  const start = own.search(/^https:\/\/[^{]*\{\n(?=[^}]*import openclaw_headers)/m);
+  const start = own.search(/^https:\/\//m);
   const site = own.slice(start, own.indexOf("\n}\n", start) + 3);
   if (start < 0) throw new Error(`there is no site in\n${own}`);
   return site
