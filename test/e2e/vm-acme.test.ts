@@ -10,6 +10,8 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "node:tls";
 import { stringify } from "yaml";
+import { renderCertbotConfig } from "../../infra/render/docker/certbot.ts";
+import { proxySettings } from "../../infra/settings-proxy.ts";
 import { describeFailures, type Load, type LoadFailure, startLoad } from "../support/constant-load.ts";
 import { operateKnowing } from "../support/known-names.ts";
 import { type LocalClone, makeClone } from "../support/local-clone.ts";
@@ -174,6 +176,20 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_200_000 }
   test("nginx: the timer renews it under load, and nothing fails", async () => {
     await renewed(pebble);
     assert.equal((await machine.run("systemctl --failed --no-legend")).stdout.trim(), "");
+  });
+
+  test("certbot knows every option of the other ways", async () => {
+    await machine.good("apt-get -q -y --no-install-recommends install python3-certbot-dns-rfc2136");
+    const secret = { source: "file", provider: "stack", id: "dns" };
+    const acme = { challenge: "dns-01", dns: { provider: "rfc2136", credentials: secret }, externalAccount };
+    const proxy = proxySettings.parse({ names: [name], tls: { mode: "acme", acme } });
+    const ini = renderCertbotConfig(proxy, hmacKey);
+    const folders = "--config-dir /tmp/a --work-dir /tmp/a --logs-dir /tmp/a";
+    const ask = (text: string): Promise<Outcome> =>
+      machine.run(`cat >/root/cli.ini && certbot plugins --config /root/cli.ini ${folders}`, { input: text });
+    assert.equal((await ask(ini)).code, 0, (await ask(ini)).text);
+    assert.notEqual((await ask(`${ini}dns-rfc2136-nothing = 1\n`)).code, 0);
+    await machine.good("rm -r /root/cli.ini /tmp/a");
   });
 
   test("from an authority to self-signed: the old one goes, and nothing of it stays", async () => {

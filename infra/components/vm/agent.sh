@@ -541,6 +541,8 @@ take_folder() {
   case $1 in /etc/ssl/openclaw) ;; *) fail "$1 is not ours" ;; esac
   for file in names chain.pem key.pem; do
     [ -e "$home/files/$(key_of "$1/$file")" ] || rm -f "$1/$file"
+    # What was there before is not somebody else's.
+    rm -f "$home/backup/$(key_of "$1/$file")"
   done
   remove_empty_folders
 }
