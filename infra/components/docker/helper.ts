@@ -35,7 +35,7 @@ const clear = () => {
   for (const name of fs.readdirSync("/place")) {
     const file = "/place/" + name;
     // Another one may be at work on the same place.
-    const old = name.startsWith(".incoming-") && fs.statSync(file).mtimeMs < Date.now() - ${leftoverSeconds} * 1000;
+    const old = name.startsWith(".incoming-") && fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs < Date.now() - ${leftoverSeconds} * 1000;
     if (name === incoming || dead.includes(name) || old) fs.rmSync(file, { recursive: true, force: true });
   }
 };
