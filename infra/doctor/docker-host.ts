@@ -10,6 +10,7 @@ type Known = DockerSubject & { info: HostInfo };
 export function dockerCheck(name: string, find: (host: Known) => Finding[] | Promise<Finding[]>): Check {
   return {
     name,
+    looked: async (subject) => (await lookAtDocker(subject))?.info !== undefined,
     async run(subject) {
       const host = await lookAtDocker(subject);
       return host?.info ? find({ ...host, info: host.info }) : [];
@@ -19,6 +20,7 @@ export function dockerCheck(name: string, find: (host: Known) => Finding[] | Pro
 
 export const dockerReach: Check = {
   name: "Docker daemon",
+  looked: async (subject) => (await lookAtDocker(subject)) !== undefined,
   async run(subject) {
     const host = await lookAtDocker(subject);
     if (!host || host.problem === undefined) return [];

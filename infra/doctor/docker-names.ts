@@ -7,6 +7,7 @@ const fix = "make a record for it that leads to the Docker host";
 
 export const dockerNames: Check = {
   name: "DNS names",
+  looked: async (subject) => (await lookAtDocker(subject)) !== undefined,
   async run(subject) {
     const host = await lookAtDocker(subject);
     if (!host) return [];

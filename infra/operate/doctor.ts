@@ -2,6 +2,7 @@
 
 import type { Finding, Subject } from "../doctor/check.ts";
 import { checks } from "../doctor/index.ts";
+import { settingsCheck } from "../doctor/settings.ts";
 import { askEngine } from "./engine.ts";
 import { OperatorError } from "./operator-error.ts";
 import { findWorkplace, targetOf, type Workplace } from "./workplace.ts";
@@ -10,7 +11,7 @@ export async function runDoctor(args: string[]): Promise<number> {
   const workplace = findWorkplace(args);
   const subject = toSubject(workplace);
   let failed = false;
-  for (const check of checksOf(workplace)) {
+  for (const check of [settingsCheck(Object.keys(checks)), ...checksOf(workplace)]) {
     const findings = await check.run(subject);
     failed ||= findings.some(({ level }) => level === "error");
     const looked = (await check.looked?.(subject)) ?? true;

@@ -224,7 +224,7 @@ checked("user data fits cloud-init's own schema", (context) => {
     const { code, said } = schema(file);
     assert.equal(code, 0, `${name}: ${said}`);
     writeFileSync(file, text.replace("ssh_pwauth: false", "ssh_pwauth: []"));
-    assert.match(schema(file).said, /ssh_pwauth: \[\] is not valid|ssh_pwauth/);
+    assert.match(schema(file).said, /ssh_pwauth: \[\] is not /);
   }
 });
 

@@ -1,5 +1,6 @@
 /** A stack file that a test writes again and again: its secrets, and what they were encrypted with, are the engine's and stay. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 
@@ -19,4 +20,12 @@ export function writeSections(file: string, sections: Sections): void {
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => [`openclaw-stack:${name}`, value]);
   writeFileSync(file, stringify({ ...before, config: Object.fromEntries([...given, ...secrets]) }));
+}
+
+/** Checkpoints and what goes with them, of all stacks that are kept in a home: each file with its content. */
+export function stateOf(home: string): { [path: string]: string } {
+  const files = readdirSync(home, { recursive: true, encoding: "utf8" }).filter((path) =>
+    /\.pulumi\/stacks\/.*\.json$/.test(path),
+  );
+  return Object.fromEntries(files.sort().map((path) => [path, readFileSync(join(home, path), "utf8")]));
 }
