@@ -72,7 +72,8 @@ export async function startPebble(options: PebbleOptions = {}): Promise<Pebble> 
     ocspResponderURL: "",
     externalAccountBindingRequired: externalAccount !== undefined,
     externalAccountMACKeys: externalAccount ? { [externalAccount.kid]: externalAccount.hmacKey } : {},
-    retryAfter: { authz: 1, order: 1 },
+    // It would say when in one of two forms at random, and Caddy 2.6 reads only one of them.
+    retryAfter: { authz: 0, order: 0 },
     profiles: { default: profile },
   };
   writeFileSync(configFile, JSON.stringify({ pebble }));
