@@ -26,7 +26,7 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
   const names = new Map<string, string>();
   /** Asked for, and not answered yet as the client sees it; and of these, what is done. */
   let underWay = 0;
-  const heldBack = new Set<string>();
+  const heldBack = new Map<ServerResponse, string>();
   let fresh: string[] = [];
   let armed = false;
   let down = false;
@@ -41,7 +41,7 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
     for (const socket of sockets) socket.destroy();
   }
   function cutWhereAllIsDone(): void {
-    if (!down && heldBack.size > 0 && heldBack.size >= underWay) cut([...heldBack]);
+    if (!down && heldBack.size > 0 && heldBack.size >= underWay) cut([...heldBack.values()]);
   }
 
   /** As "POST /containers/openclaw-nginx-0123abcd/start": what is done to which thing, whatever its id is this time. */
@@ -70,10 +70,9 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
     const answered = once(sent, "response");
     answered.catch(() => {});
     if (changes) underWay++;
-    let whole = "";
     outgoing.once("close", () => {
       if (changes) underWay--;
-      heldBack.delete(whole);
+      heldBack.delete(outgoing);
       if (!outgoing.writableFinished) sent.destroy();
       cutWhereAllIsDone();
     });
@@ -91,7 +90,7 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
       if (!sent.write(piece)) await Promise.race([once(sent, "drain"), answered]);
     }
     sent.end();
-    whole = `${inBody(kind, Buffer.concat(asked).toString("utf8"))}: answer lost`;
+    const whole = `${inBody(kind, Buffer.concat(asked).toString("utf8"))}: answer lost`;
     const [response]: IncomingMessage[] = await answered;
     if (!response) return;
     const holds = armed && changes && !known.has(whole);
@@ -107,7 +106,7 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
     }
     if (!holds) return void outgoing.end();
     if (outgoing.destroyed) return;
-    heldBack.add(whole);
+    heldBack.set(outgoing, whole);
     cutWhereAllIsDone();
   }
 
