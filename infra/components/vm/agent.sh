@@ -8,6 +8,8 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 home=/var/lib/openclaw-host
 opt=/opt/openclaw
 secrets=/etc/openclaw/secrets
+# Which config the gateway that runs is known to have; gone with the process, at the latest.
+in_force=/run/openclaw-in-force
 # The last line of everything that comes by standard input: without it the connection broke off on the way.
 end='--- end ---'
 tab=$(printf '\t')
@@ -363,12 +365,12 @@ took_over() {
   # Which config it has, it says when it is ready and with each change.
   invocation=$(systemctl show -p InvocationID --value "$unit")
   sum=$(sum_of "$config")
-  [ "$(cat "$home/in-force" 2>/dev/null)" != "$invocation $sum" ] || return 0
+  [ "$(cat "$in_force" 2>/dev/null)" != "$invocation $sum" ] || return 0
   since=$(stat -c %Y "$config")
   touch -c "$config"
   says "(gateway_ready|config_applied).*$sum" --since="@$((since - 1))" "_SYSTEMD_INVOCATION_ID=$invocation" || return 1
   ! journalctl -q -o cat --since="@$((since - 1))" -g "config_restart_needed" "_SYSTEMD_INVOCATION_ID=$invocation" >/dev/null || return 1
-  printf '%s\n' "$invocation $sum" >"$home/in-force"
+  printf '%s\n' "$invocation $sum" >"$in_force"
 }
 
 # PATTERN OPTION…: the gateway's log says it, soon.
@@ -553,7 +555,7 @@ take_gateway() {
   systemctl stop openclaw-gateway.socket openclaw-gateway.service openclaw-gateway-next.service 2>/dev/null 9>&- || true
   systemctl reset-failed openclaw-gateway.service openclaw-gateway.socket openclaw-gateway-next.service 2>/dev/null 9>&- || true
   rm -rf "$opt/releases" "$opt/current" "$opt/next" "$opt/replace.lock" "$home/releases" "$home/units" "$home/unit-repairs" "$home/activated" \
-    "$home/started" "$home/in-force" /run/openclaw
+    "$home/started" "$in_force" /run/openclaw
 }
 
 # Whether the agent is as it was put there, and the name of this installation: on a server that was made anew there is none.
