@@ -8,7 +8,7 @@ import { type Exceptions, isExcepted } from "./path-exceptions.ts";
 import { type DockerPlaces, searchDocker } from "./planted-secrets-docker.ts";
 import { createFileSearch } from "./planted-secrets-files.ts";
 import { searchMachine } from "./planted-secrets-machine.ts";
-import { type ProcessWatch, watchProcesses } from "./process-watch.ts";
+import type { Program } from "./process-watch.ts";
 import { type Form, formsOf } from "./secret-forms.ts";
 
 export interface Finding {
@@ -37,10 +37,10 @@ export interface SecretSearch {
   text(place: string, content: string | Buffer): Finding[];
   /** All files under folders, their names, and where links lead; `except` are paths where a secret may be: a path and all below it, or what matches. */
   files(folders: readonly string[], except?: Exceptions): Finding[];
-  /** Arguments and environments of all processes that are seen from here, those in containers and machines included. */
+  /** Arguments and environments of all processes that are seen from here, those in containers and machines included; `except` matches "process 12 (name) environ" and what follows. */
   processes(except?: Exceptions): Finding[];
-  /** The same of every process that starts from now on, however short it lives. */
-  watch(except?: Exceptions): Promise<ProcessWatch>;
+  /** The same of what a watch saw starting. */
+  programs(programs: readonly Program[], except?: Exceptions): Finding[];
   /** Of a daemon: what it says of its objects, and all that it keeps on its disk: layers, histories, logs, containers' files, volumes. */
   docker(daemon: DockerPlaces, except?: Exceptions): Promise<Finding[]>;
   /** Of a machine: its journal, its units' properties, and its files, but for `except`; arguments and environments. */
@@ -61,11 +61,22 @@ export function searchFor(secrets: { readonly [name: string]: string }): SecretS
 
   function processes(except: Exceptions = []): Finding[] {
     const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
-    return pids.flatMap((pid) =>
+    return programs(
+      pids.map((pid) => ({
+        pid: Number(pid),
+        name: readIfThere(`/proc/${pid}/comm`).trim(),
+        cmdline: readIfThere(`/proc/${pid}/cmdline`),
+        environ: readIfThere(`/proc/${pid}/environ`),
+      })),
+      except,
+    );
+  }
+
+  function programs(started: readonly Program[], except: Exceptions = []): Finding[] {
+    return started.flatMap((program) =>
       (["cmdline", "environ"] as const).flatMap((what) => {
-        const content = readIfThere(`/proc/${pid}/${what}`);
-        const place = `process ${pid} (${readIfThere(`/proc/${pid}/comm`).trim()}) ${what}`;
-        return isExcepted(`${place} ${content}`, except) ? [] : text(place, content);
+        const place = `process ${program.pid} (${program.name}) ${what}`;
+        return isExcepted(`${place} ${program[what]}`, except) ? [] : text(place, program[what]);
       }),
     );
   }
@@ -74,7 +85,7 @@ export function searchFor(secrets: { readonly [name: string]: string }): SecretS
     text,
     files,
     processes,
-    watch: (except = []) => watchProcesses(text, except),
+    programs,
     docker: (daemon, except = []) => searchDocker(daemon, { text, files }, except),
     machine: (machine, except = []) => searchMachine(machine, { text, files }, except),
   };
