@@ -3,6 +3,19 @@
  * see stays the same: error texts and stacks, source positions, logs of every severity but debug (which the engine drops).
  */
 const Module = process.getBuiltinModule("node:module");
+const { closeSync, readFileSync } = process.getBuiltinModule("node:fs");
+
+takeConfig();
+
+/** The SDK looks for the configuration in its environment. Set here, it is not in what others see of this process's. */
+function takeConfig(): void {
+  const descriptor = Number(process.env.OPENCLAW_ENGINE_CONFIG);
+  // Processes of the program inherit these arguments, and not that descriptor.
+  delete process.env.OPENCLAW_ENGINE_CONFIG;
+  if (!descriptor) return;
+  process.env.PULUMI_CONFIG = readFileSync(descriptor, "utf8");
+  closeSync(descriptor);
+}
 
 type Load = (request: string, parent: { filename?: string } | undefined, isMain: boolean) => unknown;
 type PrepareStackTrace = (error: Error, frames: NodeJS.CallSite[]) => unknown;

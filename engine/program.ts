@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { constants, homedir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { setTimeout } from "node:timers/promises";
 import type { DeploymentOptions, RunningProgram, RunProgram, RunProgramRequest } from "./deployment.ts";
 import { EngineError } from "./errors.ts";
@@ -15,15 +15,15 @@ import { EngineError } from "./errors.ts";
  * Starts the program and, beside it, a reader of descriptor 3: the engine holds the other end, so when the engine is gone,
  * however it ended, the reader sees the end of the pipe and kills the whole group. A program that is busy cannot prevent it,
  * nor one that does not heed SIGTERM, which the whole group gets when the engine ends it.
- * What the shell itself has to say about processes that ended ("Terminated") is nobody's output.
+ * What the shell itself has to say about processes that ended ("Terminated") is nobody's output. Descriptor 4 is the program's alone.
  */
 const guardedStart = `
 trap : TERM
 "$@" 3<&- </dev/null &
 program=$!
-{ trap '' TERM; read -r _; kill -KILL 0; } <&3 3<&- >/dev/null 2>&1 &
+{ trap '' TERM; read -r _; kill -KILL 0; } <&3 3<&- 4<&- >/dev/null 2>&1 &
 guard=$!
-exec 3<&- >/dev/null 2>&1
+exec 3<&- 4<&- >/dev/null 2>&1
 wait $program; code=$?
 while kill -0 $program 2>/dev/null; do wait $program; code=$?; done
 kill -KILL $guard
@@ -43,9 +43,10 @@ export const runProgram: RunProgram = (request) => {
       cwd: options.programDirectory,
       env: environment(options),
       detached: true,
-      stdio: ["ignore", "pipe", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
     },
   );
+  giveConfig(child.stdio[4], options);
   const output = [forwardLines(child.stdout, "stdout", request), forwardLines(child.stderr, "stderr", request)];
   const ended = new Promise<{ code: number | null; signal: string | null }>((resolve, reject) => {
     child.once("error", (error) => {
@@ -108,20 +109,27 @@ function nodeArguments(options: DeploymentOptions): string[] {
 }
 
 function environment(options: DeploymentOptions): NodeJS.ProcessEnv {
-  const { PULUMI_NODEJS_TYPESCRIPT: _typescript, TRACEPARENT: _trace, ...inherited } = process.env;
+  const { PULUMI_NODEJS_TYPESCRIPT: _typescript, TRACEPARENT: _trace, PULUMI_CONFIG: _config, ...inherited } = process.env;
   const runtime = options.runtimeOptions ?? {};
   return {
     NODE_COMPILE_CACHE: join(inherited.XDG_CACHE_HOME || join(homedir(), ".cache"), "openclaw-stack", "node-compile-cache"),
     ...inherited,
     // A proxy is for the world outside: without this the SDK would ask it for the engine on this machine.
     no_grpc_proxy: [inherited.no_grpc_proxy || inherited.no_proxy, "127.0.0.1"].filter(Boolean).join(","),
-    PULUMI_CONFIG: JSON.stringify(
-      Object.fromEntries(Object.entries(options.config).map(([key, value]) => [longKey(key), value])),
-    ),
+    // See program-preload.cts.
+    OPENCLAW_ENGINE_CONFIG: "4",
     PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(options.configSecretKeys),
     ...(runtime.typescript === false ? {} : { PULUMI_NODEJS_TYPESCRIPT: "true" }),
     ...(runtime.tsconfig ? { PULUMI_NODEJS_TSCONFIG_PATH: runtime.tsconfig } : {}),
   };
+}
+
+/** By a pipe: it holds secrets, and the environment of a process can be read by others of its user as long as it runs. */
+function giveConfig(pipe: Readable | Writable | null | undefined, { config }: DeploymentOptions): void {
+  if (!pipe || !("end" in pipe)) throw new EngineError("could not start the program: it has no pipe for its configuration");
+  // A program that ends at once has not read it.
+  pipe.on("error", () => {});
+  pipe.end(JSON.stringify(Object.fromEntries(Object.entries(config).map(([key, value]) => [longKey(key), value]))));
 }
 
 /** `project:name` in the form that every SDK reads, `project:config:name`. */

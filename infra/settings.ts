@@ -120,6 +120,8 @@ export function readSettings(targets: string[]): Settings {
     // Other namespaces belong to providers (`random:…`) and to Pulumi itself.
     if (key.startsWith(`${project}:`)) raw[key.slice(project.length + 1)] = { value, secret: secretKeys.includes(key) };
   }
+  // What this program starts needs none of it.
+  delete process.env.PULUMI_CONFIG;
   const { settings, faults } = parseSettings(raw, targets);
   if (settings)
     return {
