@@ -9,7 +9,7 @@ import { certbotShape } from "../../infra/render/docker/certbot.ts";
 import { renderCompose } from "../../infra/render/docker/compose.ts";
 import { type ContainerShape, containerHash } from "../../infra/render/docker/container.ts";
 import * as shapes from "../../infra/render/docker/containers.ts";
-import { settingsForContainers, startRevision } from "../../infra/render/docker/gateway-config.ts";
+import { containerNetworks, settingsForContainers, startRevision } from "../../infra/render/docker/gateway-config.ts";
 import { ollamaShape, vllmShape } from "../../infra/render/docker/model-servers.ts";
 import { parseSettings } from "../../infra/settings.ts";
 import { dockerSettings } from "../../infra/settings-docker.ts";
@@ -91,6 +91,11 @@ test("gateways in containers: proxies are trusted, Redis is theirs, and a revisi
     redisUrl: "redis://redis:6379/0",
     redisPassword: { source: "file", provider: "stack", id: "redis-password" },
   });
+  const trusted = ({ gateway }: typeof written): unknown =>
+    z.object({ trustedProxies: z.array(z.string()) }).parse(gateway).trustedProxies;
+  const own = { ...settings, written: { ...settings.written, gateway: { trustedProxies: ["203.0.113.7"] } } };
+  assert.deepEqual(trusted(settingsForContainers(own, true).written), [...containerNetworks, "203.0.113.7"]);
+  assert.deepEqual(trusted(written), containerNetworks);
   const config = { gateway: { port: 1, auth: { mode: "token" } }, logging: { level: "info" } };
   assert.equal(startRevision(config), startRevision({ ...config, logging: { level: "debug" } }));
   assert.equal(startRevision(config), startRevision({ ...config, gateway: { port: 1, auth: { mode: "none" } } }));

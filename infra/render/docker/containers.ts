@@ -68,11 +68,12 @@ function gatewayShape(input: ContainersInput, number: number): ContainerShape {
     health: {
       test: ["CMD", "/opt/openclaw/bin/node", "/opt/openclaw/gateway/health.js"],
       intervalSeconds: 3,
-      timeoutSeconds: 5,
+      // It starts a process, which takes its time where the host is busy.
+      timeoutSeconds: 15,
       retries: 5,
       startPeriodSeconds: 60,
     },
-    readySeconds: 120,
+    readySeconds: 240,
     stopSeconds: Math.ceil(drainMs / 1000),
     readOnlyRoot: true,
     reachesHost,

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { CheckedSettings } from "../../settings.ts";
 
 /** Addresses that Docker gives to containers: what comes from there is our own proxy, nothing else is in these networks. */
-const containerNetworks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+export const containerNetworks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
 
 export const redisSecret = "secret-redis-password";
 
@@ -16,7 +16,7 @@ export function settingsForContainers<T extends Omit<CheckedSettings, "target">>
     gateway: { ...settings.gateway, bind: "lan" },
     written: {
       ...settings.written,
-      gateway: { trustedProxies: containerNetworks, ...gateway, bind: "lan" },
+      gateway: { ...gateway, bind: "lan", trustedProxies: [...containerNetworks, ...list(gateway.trustedProxies)] },
       ...(redis
         ? {
             cluster: {
@@ -40,6 +40,8 @@ export function startRevision(config: { [section: string]: unknown }): string {
   });
   return createHash("sha256").update(JSON.stringify({ gateway, own })).digest("hex").slice(0, 8);
 }
+
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
 function section(value: unknown): { [key: string]: unknown } {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};

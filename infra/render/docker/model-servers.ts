@@ -56,10 +56,12 @@ export function vllmShape({ docker, vllmKey }: ContainersInput): ContainerShape 
 
 export const vllmSecretFiles = { token: "hugging-face-token", key: "api-key" } as const;
 
+/** One that cannot be read ends it: a server without its key would be open. */
 function secretScript(token: boolean, key: boolean): string {
+  const read = (name: string, file: string) => `${name}="$(cat ${places.service}/${file})" || exit 1; export ${name}`;
   return [
-    ...(token ? [`export HF_TOKEN="$(cat ${places.service}/${vllmSecretFiles.token})"`] : []),
-    ...(key ? [`export VLLM_API_KEY="$(cat ${places.service}/${vllmSecretFiles.key})"`] : []),
+    ...(token ? [read("HF_TOKEN", vllmSecretFiles.token)] : []),
+    ...(key ? [read("VLLM_API_KEY", vllmSecretFiles.key)] : []),
     'exec "$@"',
   ].join("\n");
 }
