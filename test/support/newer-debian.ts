@@ -8,7 +8,6 @@ import { debianArchive } from "./debian-root.ts";
 
 /** To be counted up when something below changes what is made. */
 const version = 1;
-const suite = "trixie";
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** Why there are none; undefined where there are. */
@@ -29,7 +28,7 @@ export function composePlugin(): string {
 }
 
 /** The folder under which the files of these packages lie, without what they depend on. Ten seconds on the first call. */
-export function newerDebian(name: string, packages: readonly string[]): string {
+export function newerDebian(name: string, packages: readonly string[], suite = "trixie"): string {
   const folder = join(homedir(), `.cache/openclaw-stack/${name}-${suite}-${version}`);
   if (existsSync(join(folder, "complete"))) return join(folder, "root");
   console.error(`fetching ${packages.join(", ")} of Debian ${suite} into ${folder}, once: some seconds`);
