@@ -105,7 +105,8 @@ function servicesBehind(input: shapes.ContainersInput, secret: Secret): Service[
       ...(own.vllm?.huggingFaceToken ? { [vllmSecretFiles.token]: secret(`secret-${own.vllm.huggingFaceToken.id}`) } : {}),
       ...(input.vllmKey ? { [vllmSecretFiles.key]: secret("apiKey-vllm") } : {}),
     };
-    services.push({ shape: vllm, files: [secretFiles("vllm-secrets", "vllm-secrets", files)] });
+    // Without any capability its root reads what is its own, and nothing else.
+    services.push({ shape: vllm, files: [{ ...secretFiles("vllm-secrets", "vllm-secrets", files), owner: 0 }] });
   }
   const ollama = ollamaShape(input);
   if (ollama) services.push({ shape: ollama, files: [] });

@@ -21,6 +21,8 @@ export interface VolumeFiles {
   /** One file or several that show in previews; secret ones do not. */
   content: { file: string; text: string } | { open: { [file: string]: string } } | { secret: pulumi.Input<string> };
   mode: number;
+  /** Left out: the user of the services. */
+  owner?: number;
   /** The service that is waited for until it has read them. */
   reader?: string;
 }
@@ -130,13 +132,13 @@ export class DockerStack extends pulumi.ComponentResource {
 
   #files(needed: VolumeFiles[], after: pulumi.Resource[]): local.Command[] {
     const { host, settings, gatewayImage } = this.#args;
-    return needed.map(({ name, volume, folder = "", shared = false, content, mode, reader }) => {
+    return needed.map(({ name, volume, folder = "", shared = false, content, mode, owner = serviceUser, reader }) => {
       const task = {
         place: `${settings.project}-${volume}`,
         folder,
         only: !shared,
         ...("file" in content ? { file: content.file } : {}),
-        owner: serviceUser,
+        owner,
         mode,
         ...(reader ? { reader: { project: settings.project, service: reader } } : {}),
       };
