@@ -24,7 +24,9 @@ export const dockerReach: Check = {
   async run(subject) {
     const host = await lookAtDocker(subject);
     if (!host || host.problem === undefined) return [];
-    return [{ level: "error", message: `${host.problem}; ${reachFix(host.problem, host.endpoint.host)}` }];
+    // Above its last line ssh shows a wall of signs.
+    const problem = host.problem.replace(/@{20,}[\s\S]*\n/, "").replace(/\.$/, "");
+    return [{ level: "error", message: `${problem}; ${reachFix(problem, host.endpoint.host)}` }];
   },
 };
 
