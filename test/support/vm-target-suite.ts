@@ -180,7 +180,10 @@ export function vmTargetSuite({ name, suite, proxy, firewall, rounds, allowed }:
         assert.ok(await letsIn(token), "the token of before outlives the process");
       });
 
-      await step("ten 401s ban the client and nobody else", () => bansTheGuesserOnly(server, token));
+      await step("ten 401s ban the client and nobody else", async () => {
+        load?.phase("bans");
+        await bansTheGuesserOnly(server, token);
+      });
 
       await step("a gateway that is killed takes nobody with it but its own connections", async () => {
         load?.phase("killed");

@@ -150,6 +150,19 @@ function logOutput({ accessLogPath }: CaddyHost): string[] {
   return accessLogPath ? block(`output file ${accessLogPath}`, ["roll_size 50MiB", "roll_keep 5"]) : ["output stderr"];
 }
 
+/**
+ * Of several: one alone has nobody to stand in for it. While it is replaced, the process that drains may be the one that was asked,
+ * and all would be refused who could be served by the other.
+ */
+const healthChecks = [
+  "max_fails 1",
+  "fail_duration 2s",
+  "health_uri /readyz",
+  "health_interval 1s",
+  "health_timeout 3s",
+  "health_status 200",
+];
+
 function toGateways(site: Site): string[] {
   const { upstreams, balance, timeouts, dropHeaders = [], gatewayKeepAliveMs, listen, tls } = site;
   const taking = upstreams.filter(({ state }) => state === "up");
@@ -162,12 +175,7 @@ function toGateways(site: Site): string[] {
     "# A gateway that refuses the connection is passed over; a request that may have arrived is sent again only if it is a GET.",
     "lb_try_duration 5s",
     "lb_try_interval 100ms",
-    "max_fails 1",
-    "fail_duration 2s",
-    "health_uri /readyz",
-    "health_interval 1s",
-    "health_timeout 3s",
-    "health_status 200",
+    ...(taking.length > 1 ? healthChecks : []),
     // No flush_interval: without it, events and all else whose length is not known go out at once, and a client that leaves
     // ends its request at the gateway too; with -1 neither that nor a running stream would survive (a reload would cut it).
     "header_up X-Real-IP {remote_host}",
