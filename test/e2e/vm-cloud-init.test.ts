@@ -165,6 +165,7 @@ test("user data and one up make the machine that up makes over SSH", { skip: why
     assert.ok(cloud && plain);
     const differing: string[] = [];
     for (const command of [
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own
       "dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n'",
       "apt-mark showmanual",
       "getent passwd; getent group",
