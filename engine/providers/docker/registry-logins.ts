@@ -90,7 +90,12 @@ export function registryOf(image: string): string {
 }
 
 export function authHeader(login: Login | undefined): { [name: string]: string } {
-  return { "x-registry-auth": Buffer.from(JSON.stringify(login ?? {})).toString("base64url") };
+  return { "x-registry-auth": encoded(login ?? {}) };
+}
+
+/** Base64 for URLs with its padding: without it the daemon takes the last bytes for missing, and asks the registry without a login. */
+function encoded(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64").replaceAll("+", "-").replaceAll("/", "_");
 }
 
 /** The keys under which a build looks for a login: Docker's own registry is known by an old address. */
@@ -109,7 +114,7 @@ export function allLogins({ byHost }: RegistryLogins, more: PropertyMap[]): { [n
     };
   }
   if (Object.keys(all).length === 0) return {};
-  return { "x-registry-config": Buffer.from(JSON.stringify(all)).toString("base64url") };
+  return { "x-registry-config": encoded(all) };
 }
 
 export function loginSecrets({ byHost }: RegistryLogins): string[] {
