@@ -122,7 +122,9 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 1_
 
     phase("after");
     assert.notEqual(await ask(gatewayToken), "");
-    console.log(`round ${number}: ${times.slice(0, -1).join(" ")}; ${((performance.now() - began) / 1000).toFixed(1)} s`);
+    const report = await load?.report();
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    console.log(`round ${number}: ${times.slice(0, -1).join(" ")}; ${seconds} s; ${report?.failures.length} noticed so far`);
   }
 
   async function ask(token: string): Promise<string> {
