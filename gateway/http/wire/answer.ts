@@ -2,7 +2,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import type { AnswerHeaders } from "../../models/answer-headers.ts";
-import { writeTogether } from "../../models/http1/write-together.ts";
 import type { ClientAnswer } from "../answer.ts";
 import { asChunk, lastChunk } from "../chunk.ts";
 import { type HeadEnds, headerLines, statusLine } from "./answer-head.ts";
@@ -28,6 +27,8 @@ export interface Line {
   readonly headEnds: HeadEnds;
   /** Somebody waits for the body. */
   wanted(): void;
+  /** The whole answer, to be written. */
+  answer(exchange: Exchange, stays: boolean, head: string, body: Buffer | undefined): void;
   /** All of the answer was written. */
   ended(exchange: Exchange, stays: boolean): void;
   /** To be closed once what was written is handed over. */
@@ -107,8 +108,8 @@ export class Exchange implements PlainRequest, ClientAnswer {
     const isBare = hasNoBody(status);
     const bytes = isBare ? 0 : body.length;
     const head = this.#head(status, headers, isBare ? "" : `content-length: ${bytes}\r\n`);
-    writeTogether(this.#line.socket, head, isBare ? undefined : body);
-    this.#end();
+    this.#ended = true;
+    this.#line.answer(this, this.#stays, head, isBare ? undefined : body);
   }
 
   begin(status: number, headers: AnswerHeaders): void {
@@ -143,7 +144,8 @@ export class Exchange implements PlainRequest, ClientAnswer {
       return;
     }
     if (this.#left === -1) this.#line.socket.write(lastChunk, "latin1");
-    this.#end();
+    this.#ended = true;
+    this.#line.ended(this, this.#stays);
   }
 
   breakOff(): void {
@@ -188,11 +190,6 @@ export class Exchange implements PlainRequest, ClientAnswer {
     const line = this.#line;
     this.#stays = !this.#isLast && line.mayStay && headers.get("connection") !== "close";
     return `${statusLine(status)}${lines}${framing}${this.#stays ? line.headEnds.keep : line.headEnds.close}`;
-  }
-
-  #end(): void {
-    this.#ended = true;
-    this.#line.ended(this, this.#stays);
   }
 }
 

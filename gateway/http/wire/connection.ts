@@ -2,6 +2,7 @@
 // connection with it, as if nobody had looked at it.
 import type { Server as HttpServer } from "node:http";
 import type { Socket } from "node:net";
+import { flush, type Sender, writeAtOnce, writeTogether } from "../../models/http1/write-together.ts";
 import { Exchange, type Line, type PlainRequest } from "./answer.ts";
 import type { HeadEnds } from "./answer-head.ts";
 import { type HeadRules, incomplete, maxHeadBytes, type RequestHead, readRequestHead } from "./request-head.ts";
@@ -66,7 +67,7 @@ export const sweepMs = 500;
 const nothing = Buffer.alloc(0);
 const ignore = (): void => undefined;
 
-export class Connection implements Line {
+export class Connection implements Line, Sender {
   readonly socket: Socket;
   readonly remoteAddress: string;
   readonly #front: Front;
@@ -85,6 +86,8 @@ export class Connection implements Line {
   #changes = 0;
   #paused = false;
   #stays = true;
+  /** The answer waits for others, to be written with them. */
+  #unsent = false;
   readonly #onData = (bytes: Buffer): void => this.#receive(bytes);
   readonly #onEnd = (): void => this.#leftBehind();
   readonly #onError = (error: Error): void => this.#fail(error);
@@ -119,12 +122,15 @@ export class Connection implements Line {
   }
 
   #receive(bytes: Buffer): void {
+    if (this.#unsent) flush();
     if (this.#state >= leaving) return;
     let rest: Buffer | undefined = bytes;
     if (this.#missing > 0) rest = this.#takeBody(bytes);
     if (rest === undefined) return;
     this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
     if (this.#exchange === undefined && this.#missing === 0) this.#next();
+    // What came with the end of the last body is not to pile up.
+    else if (this.#unsent) flush();
     // Not held back: a client that leaves is not heard of while nothing is read.
     else if (this.#held.length > maxHeldBytes) this.#flooded();
   }
@@ -244,6 +250,29 @@ export class Connection implements Line {
     if (this.#missing > 0) this.#resume();
   }
 
+  answer(exchange: Exchange, stays: boolean, head: string, body: Buffer | undefined): void {
+    if (exchange !== this.#exchange) return;
+    this.#stays = stays;
+    // The next request is here already, and those behind it must not pile up.
+    if (this.#held !== undefined) writeAtOnce(this.socket, head, body, this);
+    else {
+      this.#unsent = true;
+      writeTogether(this.socket, head, body, this);
+    }
+  }
+
+  /** The whole answer is the socket's. */
+  sent(): void {
+    this.#unsent = false;
+    const { socket } = this;
+    const exchange = this.#exchange;
+    if (socket.errored || exchange === undefined || exchange.gone) return;
+    if (this.#front.writesAtOnce && socket.writableLength === 0) {
+      exchange.finished = true;
+      this.settle();
+    } else socket.write(nothing, this.#onFlushed);
+  }
+
   ended(exchange: Exchange, stays: boolean): void {
     if (exchange !== this.#exchange) return;
     this.#stays = stays;
@@ -290,6 +319,7 @@ export class Connection implements Line {
 
   /** The client will send nothing more. What it has not got by now it does not get: node:http does the same. */
   #leftBehind(): void {
+    if (this.#unsent) flush();
     const { server } = this.#front;
     const { socket } = this;
     const exchange = this.#exchange;

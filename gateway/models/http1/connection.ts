@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { AnswerHeaders } from "./answer-head.ts";
 import { createAnswerParser } from "./answer-parser.ts";
 import { requestHead, type UpstreamRequest } from "./request-head.ts";
-import { writeTogether } from "./write-together.ts";
+import { type Sender, writeTogether } from "./write-together.ts";
 
 export interface AnswerController {
   /** Drops the connection; the handler is told nothing more. */
@@ -54,6 +54,13 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
   let keptMs = idleMs;
   /** Some of the answer to the request under way has come. */
   let heard = false;
+  /** The request under way waits to be written. */
+  let unsent = false;
+  const sender: Sender = {
+    sent() {
+      unsent = false;
+    },
+  };
 
   const controller: AnswerController = {
     abort() {
@@ -90,7 +97,7 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
       const ended = handler;
       handler = undefined;
       // An answer before the request was out: the rest of it would be taken for the next one.
-      const free = mayKeep && keepAlive && socket.writableLength === 0 && !socket.destroyed && !paused;
+      const free = mayKeep && keepAlive && !unsent && socket.writableLength === 0 && !socket.destroyed && !paused;
       if (free) usableUntil = performance.now() + keptMs;
       else destroy();
       ended?.onResponseEnd(controller);
@@ -146,7 +153,8 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
       const head = requestHead(request);
       handler = next;
       parser.expect();
-      writeTogether(socket, head, request.body);
+      unsent = true;
+      writeTogether(socket, head, request.body, sender);
     },
     get usableUntil() {
       return usableUntil;

@@ -1,0 +1,143 @@
+/** Small messages of one turn are sent one after the other at its end; each goes out whole, and is told of once. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { after, before, test } from "node:test";
+import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
+import { flush, type Sender, writeAtOnce, writeTogether } from "../../../gateway/models/http1/write-together.ts";
+
+let server: Server;
+const open: Socket[] = [];
+
+before(async () => {
+  server = createServer((socket) => socket.on("error", () => {}));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+});
+after(() => {
+  for (const socket of open) socket.destroy();
+  server.close();
+});
+
+interface Pair {
+  readonly socket: Socket;
+  /** The other end. */
+  readonly peer: Socket;
+  text(): string;
+}
+
+async function pair(): Promise<Pair> {
+  const address = server.address();
+  const socket = connect(typeof address === "object" && address ? address.port : 0, "127.0.0.1");
+  const [peer]: Socket[] = await once(server, "connection");
+  assert.ok(peer);
+  if (socket.connecting) await once(socket, "connect");
+  socket.on("error", () => {});
+  open.push(socket, peer);
+  const chunks: Buffer[] = [];
+  peer.on("data", (chunk: Buffer) => chunks.push(chunk));
+  return { socket, peer, text: () => Buffer.concat(chunks).toString("latin1") };
+}
+
+class Told implements Sender {
+  count = 0;
+  sent(): void {
+    this.count += 1;
+  }
+}
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  for (const end = Date.now() + 10_000; !holds(); await pause(5)) assert.ok(Date.now() < end, `never came: ${what}`);
+}
+
+test("what is written in one turn goes at its end, to each its own", async () => {
+  const pairs = [await pair(), await pair(), await pair()];
+  const told = pairs.map(() => new Told());
+  for (const [at, { socket }] of pairs.entries()) {
+    writeTogether(socket, `head ${at};`, Buffer.from(`body ${at}`), told[at] ?? new Told());
+    assert.equal(socket.bytesWritten, 0);
+  }
+  await turn();
+  assert.deepEqual(
+    told.map(({ count }) => count),
+    [1, 1, 1],
+  );
+  await until(() => pairs.every(({ text }) => text().length === 13), "the bytes");
+  assert.deepEqual(
+    pairs.map(({ text }) => text()),
+    ["head 0;body 0", "head 1;body 1", "head 2;body 2"],
+  );
+});
+
+test("nobody waits for more than sixteen, or for what is large", async () => {
+  const many: Pair[] = [];
+  while (many.length < 17) many.push(await pair());
+  for (const { socket } of many.slice(0, 16)) writeTogether(socket, "a", undefined, new Told());
+  assert.equal(many[0]?.socket.bytesWritten, 0);
+  const [last] = many.slice(16);
+  assert.ok(last);
+  writeTogether(last.socket, "a", undefined, new Told());
+  assert.deepEqual([many[0]?.socket.bytesWritten, many[15]?.socket.bytesWritten, last.socket.bytesWritten], [1, 1, 0]);
+  await turn();
+  assert.equal(last.socket.bytesWritten, 1);
+
+  const large = await pair();
+  const told = new Told();
+  writeTogether(large.socket, "head;", Buffer.alloc(20_000, "x"), told);
+  assert.equal(large.socket.bytesWritten, 20_005);
+  assert.equal(told.count, 0);
+  await turn();
+  assert.equal(told.count, 1);
+});
+
+test("who is told may write at once, and is told again", async () => {
+  const one = await pair();
+  let count = 0;
+  const sender: Sender = {
+    sent() {
+      count += 1;
+      if (count < 3) writeTogether(one.socket, `${count}`, undefined, sender);
+    },
+  };
+  writeTogether(one.socket, "0", undefined, sender);
+  flush();
+  assert.equal(count, 1);
+  await until(() => count === 3, "the third");
+  await until(() => one.text() === "012", "the bytes");
+});
+
+test("a socket that was closed in between gets nothing, and others get theirs", async () => {
+  const [gone, kept] = [await pair(), await pair()];
+  const [toldGone, toldKept] = [new Told(), new Told()];
+  writeTogether(gone.socket, "lost", undefined, toldGone);
+  writeTogether(kept.socket, "kept", undefined, toldKept);
+  gone.socket.destroy();
+  await until(() => kept.text() === "kept", "the bytes");
+  assert.deepEqual([toldGone.count, toldKept.count, gone.text()], [0, 1, ""]);
+});
+
+test("bytes that the system does not take yet stay as they are", async () => {
+  const slow = await pair();
+  slow.peer.pause();
+  const filling = Buffer.alloc(8_000_000, "f");
+  slow.socket.write(filling);
+  assert.ok(slow.socket.writableLength > 0);
+  const others = [await pair(), await pair()];
+  writeTogether(slow.socket, "slow head;", Buffer.from("slow body"), new Told());
+  flush();
+  // They take the same place.
+  for (const { socket } of others) writeTogether(socket, "other head", Buffer.from("other body"), new Told());
+  flush();
+  slow.peer.resume();
+  await until(() => slow.text().length === filling.length + 19, "all of it");
+  assert.equal(slow.text().slice(filling.length), "slow head;slow body");
+});
+
+test("at once: nobody is told from within", async () => {
+  const one = await pair();
+  const told = new Told();
+  writeAtOnce(one.socket, "now", Buffer.from("!"), told);
+  assert.deepEqual([one.socket.bytesWritten, told.count], [4, 0]);
+  await turn();
+  assert.equal(told.count, 1);
+});
