@@ -41,7 +41,7 @@ const own: [pattern: RegExp, why: string][] = [
   [/^\/var\/lib\/openclaw-host\/user-data$/, "which files the first boot brought: they are ours to replace"],
   [/^\/var\/lib\/(openclaw\/.*|openclaw-redis\/.*|fail2ban\/fail2ban\.sqlite3)$/, "data of what runs"],
   [
-    /^\/var\/cache\/(apt|ldconfig)\/|^\/var\/log\/(apt\/|alternatives|dpkg|fail2ban|unattended)/,
+    /^\/var\/cache\/(apt|ldconfig)\/|^\/var\/log\/(apt\/|alternatives|dpkg|fail2ban|unattended|nginx\/|openclaw\/)/,
     "when packages came, and logs",
   ],
 ];
@@ -170,12 +170,13 @@ test("user data and one up make the machine that up makes over SSH", { skip: why
       "apt-mark showmanual",
       "getent passwd; getent group",
       "systemctl list-unit-files --no-legend | sort",
-      "systemctl list-units --all --no-legend --plain --type=service,socket,timer,path | grep -v 'session-\\|user@\\|user-runtime' | sed 's/  */ /g' | sort",
+      "systemctl list-units --all --no-legend --plain --type=service,socket,timer,path | grep -v 'session-\\|user@\\|user-runtime\\| not-found ' | sed 's/  */ /g' | sort",
       "nft -s list ruleset",
       "sysctl -a 2>/dev/null | grep -E '^net.core|^net.ipv4.tcp_|port_range'",
       "ss -Hltn | sed 's/  */ /g' | sort",
       "fail2ban-client status",
-      "for list in folders packages users wanted-packages; do sort -u /var/lib/openclaw-host/$list; done",
+      // The folder of releases goes with them, whoever made it first.
+      "for list in folders packages users wanted-packages; do sort -u /var/lib/openclaw-host/$list; done | grep -v /opt/openclaw/releases",
     ]) {
       const said: string[][] = [];
       for (const machine of [plain, cloud]) said.push((await machine.good(command)).split("\n"));
