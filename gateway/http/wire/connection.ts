@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import { flush, type Sender, writeAtOnce, writeTogether } from "../../models/http1/write-together.ts";
 import { Exchange, type Line, type PlainRequest } from "./answer.ts";
 import type { HeadEnds } from "./answer-head.ts";
+import { IncomingBody } from "./incoming-body.ts";
 import { type HeadRules, incomplete, maxHeadBytes, type RequestHead, readRequestHead } from "./request-head.ts";
 
 export interface WireOptions extends HeadRules {
@@ -76,10 +77,7 @@ export class Connection implements Line, Sender {
   #exchange: Exchange | undefined = undefined;
   /** What came and was not looked at, or is the beginning of a head. */
   #held: Buffer | undefined = undefined;
-  /** Of the body. */
-  #missing = 0;
-  #body: Buffer | undefined = undefined;
-  #bodyBytes = 0;
+  readonly #body = new IncomingBody();
   #lastHead: RequestHead | undefined = undefined;
   #lastHeadBytes: Buffer | undefined = undefined;
   /** So many times in a row the head was another one. */
@@ -125,10 +123,10 @@ export class Connection implements Line, Sender {
     if (this.#unsent) flush();
     if (this.#state >= leaving) return;
     let rest: Buffer | undefined = bytes;
-    if (this.#missing > 0) rest = this.#takeBody(bytes);
+    if (this.#body.missing > 0) rest = this.#takeBody(bytes);
     if (rest === undefined) return;
     this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
-    if (this.#exchange === undefined && this.#missing === 0) this.#next();
+    if (this.#exchange === undefined && this.#body.missing === 0) this.#next();
     // What came with the end of the last body is not to pile up.
     else if (this.#unsent) flush();
     // Not held back: a client that leaves is not heard of while nothing is read.
@@ -174,8 +172,7 @@ export class Connection implements Line, Sender {
     } else {
       this.#state = inBody;
       this.#held = undefined;
-      this.#missing = head.contentLength;
-      this.#bodyBytes = 0;
+      this.#body.expect(head.contentLength);
       if (size > head.bytes) this.#takeBody(bytes.subarray(head.bytes));
     }
     options.take(exchange);
@@ -208,46 +205,24 @@ export class Connection implements Line, Sender {
   /** Gives what comes after the body. */
   #takeBody(bytes: Buffer): Buffer | undefined {
     const exchange = this.#exchange;
-    const part = bytes.length > this.#missing ? bytes.subarray(0, this.#missing) : bytes;
-    this.#missing -= part.length;
-    if (exchange !== undefined && !exchange.finished) this.#collect(exchange, part);
-    if (this.#missing === 0) {
-      const body = this.#body;
-      this.#body = undefined;
+    const body = this.#body;
+    const isKept = exchange !== undefined && !exchange.finished;
+    const taken = body.take(bytes, isKept);
+    if (body.missing === 0) {
+      const whole = body.give();
       if (exchange === undefined) this.#state = idle;
       else {
         this.#state = answering;
-        if (body !== undefined) exchange.takeBody(body);
+        if (whole !== undefined) exchange.takeBody(whole);
       }
-    }
-    if (part.length === bytes.length) {
-      if (this.#missing === 0 && exchange === undefined) this.#next();
-      return undefined;
-    }
-    return bytes.subarray(part.length);
-  }
-
-  /** A length alone must not take memory: room is made as bytes come. */
-  #collect(exchange: Exchange, part: Buffer): void {
-    const all = exchange.contentLength;
-    if (part.length === all) {
-      this.#body = part;
-      return;
-    }
-    const have = this.#bodyBytes;
-    const wanted = have + part.length;
-    if (this.#body === undefined || wanted > this.#body.length) {
-      const room = Buffer.allocUnsafeSlow(Math.min(all, Math.max(2 * wanted, maxHeldBytes)));
-      this.#body?.copy(room, 0, 0, have);
-      this.#body = room;
-    }
-    part.copy(this.#body, have);
-    this.#bodyBytes = wanted;
-    if (wanted > maxHeldBytes && this.#missing > 0 && !exchange.isBodyWanted) this.#pause();
+    } else if (isKept && body.have > maxHeldBytes && !exchange.isBodyWanted) this.#pause();
+    if (taken < bytes.length) return bytes.subarray(taken);
+    if (body.missing === 0 && exchange === undefined) this.#next();
+    return undefined;
   }
 
   wanted(): void {
-    if (this.#missing > 0) this.#resume();
+    if (this.#body.missing > 0) this.#resume();
   }
 
   answer(exchange: Exchange, stays: boolean, head: string, body: Buffer | undefined): void {
@@ -296,7 +271,7 @@ export class Connection implements Line, Sender {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
     this.#exchange = undefined;
-    this.#body = undefined;
+    this.#body.forget();
     exchange.close(true);
     if (this.#state >= leaving) return;
     if (!this.#stays) {
@@ -306,7 +281,7 @@ export class Connection implements Line, Sender {
       return;
     }
     // The rest of a body that nobody asked for is read over.
-    if (this.#missing === 0) this.#next();
+    if (this.#body.missing === 0) this.#next();
     if (this.#held === undefined || this.#held.length <= maxHeldBytes) this.#resume();
   }
 
@@ -354,7 +329,7 @@ export class Connection implements Line, Sender {
     const exchange = this.#exchange;
     if (exchange === undefined || exchange.finished) return;
     this.#exchange = undefined;
-    this.#body = undefined;
+    this.#body.forget();
     this.#held = undefined;
     exchange.close(false);
   }
@@ -362,7 +337,7 @@ export class Connection implements Line, Sender {
   #leave(): void {
     this.#state = leaving;
     this.#since = this.#front.now;
-    this.#missing = 0;
+    this.#body.expect(0);
     this.#held = undefined;
     this.#resume();
   }

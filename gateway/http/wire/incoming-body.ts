@@ -1,0 +1,57 @@
+// The body of one request, put together as its bytes come.
+
+/** Room for more is made when so much has come. */
+const firstRoom = 64 * 1024;
+
+export class IncomingBody {
+  /** Bytes that have not come yet. */
+  missing = 0;
+  /** Bytes that were kept. */
+  have = 0;
+  #length = 0;
+  #room: Buffer | undefined = undefined;
+
+  expect(length: number): void {
+    this.missing = length;
+    this.have = 0;
+    this.#length = length;
+    this.#room = undefined;
+  }
+
+  /** Takes what belongs to it, and gives how many bytes those were. Not kept: they are read over. */
+  take(bytes: Buffer, isKept: boolean): number {
+    const part = bytes.length > this.missing ? bytes.subarray(0, this.missing) : bytes;
+    this.missing -= part.length;
+    if (isKept) this.#keep(part);
+    return part.length;
+  }
+
+  /** What was kept: all of it, once nothing is missing. */
+  give(): Buffer | undefined {
+    const room = this.#room;
+    this.#room = undefined;
+    return room;
+  }
+
+  /** Nobody will ask for it. */
+  forget(): void {
+    this.#room = undefined;
+  }
+
+  /** A length alone must not take memory. */
+  #keep(part: Buffer): void {
+    const length = this.#length;
+    const before = this.have;
+    this.have = before + part.length;
+    if (part.length === length) {
+      this.#room = part;
+      return;
+    }
+    if (this.#room === undefined || this.have > this.#room.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.min(length, Math.max(2 * this.have, firstRoom)));
+      this.#room?.copy(larger, 0, 0, before);
+      this.#room = larger;
+    }
+    part.copy(this.#room, before);
+  }
+}
