@@ -61,7 +61,10 @@ export async function makeDockerStack(docker: TestDocker, address: string): Prom
         key === "docker" && typeof value === "object" ? { limits: within, ...value } : value,
       ]),
     );
-    writeFileSync(file, `${kept.join("\n")}\n${stringify({ config: { ...config, ...secrets } }, { aliasDuplicateObjects: false })}`);
+    writeFileSync(
+      file,
+      `${kept.join("\n")}\n${stringify({ config: { ...config, ...secrets } }, { aliasDuplicateObjects: false })}`,
+    );
   }
 
   async function run(args: string[], input?: string): Promise<Outcome> {
