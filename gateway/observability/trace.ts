@@ -59,12 +59,7 @@ const server = 1;
 const client = 2;
 
 export async function createTracing(settings: TracingSettings, deps: Deps): Promise<Tracing> {
-  const [api, base, { resourceFromAttributes }, { OTLPTraceExporter }] = await Promise.all([
-    import("@opentelemetry/api"),
-    import("@opentelemetry/sdk-trace-base"),
-    import("@opentelemetry/resources"),
-    import("@opentelemetry/exporter-trace-otlp-http"),
-  ]);
+  const otel = await import("./otel.ts");
   let closed = false;
   let toldAt = Number.NEGATIVE_INFINITY;
   const problem = (message: string): void => {
@@ -75,18 +70,18 @@ export async function createTracing(settings: TracingSettings, deps: Deps): Prom
   const quiet = (): void => {};
   // Answers of the collector may hold anything: only that it failed is said.
   const failed = (): void => problem("spans cannot be sent to tracing.endpoint");
-  api.diag.setLogger({ error: failed, warn: failed, info: quiet, debug: quiet, verbose: quiet }, api.DiagLogLevel.WARN);
+  otel.diag.setLogger({ error: failed, warn: failed, info: quiet, debug: quiet, verbose: quiet }, otel.DiagLogLevel.WARN);
 
   /** Ids were chosen when the request came: upstreams have seen them. */
   let next = { traceId: "", spanId: "" };
-  const provider = new base.BasicTracerProvider({
-    resource: resourceFromAttributes({ "service.name": settings.serviceName, "service.version": deps.version }),
+  const provider = new otel.BasicTracerProvider({
+    resource: otel.resourceFromAttributes({ "service.name": settings.serviceName, "service.version": deps.version }),
     // Whether a trace is recorded was decided at its beginning.
-    sampler: new base.AlwaysOnSampler(),
+    sampler: new otel.AlwaysOnSampler(),
     idGenerator: { generateTraceId: () => next.traceId, generateSpanId: () => next.spanId },
     spanProcessors: [
-      new base.BatchSpanProcessor(
-        new OTLPTraceExporter({ url: settings.endpoint, headers: async () => deps.headers(), timeoutMillis: 10_000 }),
+      new otel.BatchSpanProcessor(
+        new otel.OTLPTraceExporter({ url: settings.endpoint, headers: async () => deps.headers(), timeoutMillis: 10_000 }),
         { scheduledDelayMillis: 1000 },
       ),
     ],
@@ -104,7 +99,7 @@ export async function createTracing(settings: TracingSettings, deps: Deps): Prom
   ): void {
     const endTime = Date.now();
     next = { traceId: trace.traceId, spanId };
-    const traceState = trace.state === undefined ? {} : { traceState: api.createTraceState(trace.state) };
+    const traceState = trace.state === undefined ? {} : { traceState: otel.createTraceState(trace.state) };
     const parent = parentId && {
       traceId: trace.traceId,
       spanId: parentId,
@@ -112,9 +107,9 @@ export async function createTracing(settings: TracingSettings, deps: Deps): Prom
       isRemote: kind === server,
       ...traceState,
     };
-    const around = parent ? api.trace.setSpanContext(api.ROOT_CONTEXT, parent) : api.ROOT_CONTEXT;
+    const around = parent ? otel.trace.setSpanContext(otel.ROOT_CONTEXT, parent) : otel.ROOT_CONTEXT;
     const span = tracer.startSpan(name, { kind, attributes, startTime: endTime - durationMs }, around);
-    if (isError) span.setStatus({ code: api.SpanStatusCode.ERROR });
+    if (isError) span.setStatus({ code: otel.SpanStatusCode.ERROR });
     span.end(endTime);
   }
 

@@ -12,6 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -77,7 +78,7 @@ describe("a release, unpacked where nothing else is", () => {
     rmSync(join(folder, "home"), { recursive: true });
   });
 
-  test("what is loaded late is there: Redis, and the reader of YAML", { timeout: 120_000 }, async (t) => {
+  test("what is loaded late is there: Redis, the reader of YAML, and what sends spans", { timeout: 120_000 }, async (t) => {
     const why = whyNoRedis();
     if (why !== undefined) return t.skip(why);
     const redis = await startRedis();
@@ -86,7 +87,16 @@ describe("a release, unpacked where nothing else is", () => {
     const state = join(folder, "late");
     mkdirSync(state);
     const config = join(folder, "late.yaml");
-    const stack = `{"cluster":{"redisUrl":"${redis.url}"}}`;
+    let spans = 0;
+    const collector = createServer((request, response) => {
+      spans += request.method === "POST" && request.url === "/v1/traces" ? 1 : 0;
+      request.resume().on("end", () => response.end("{}"));
+    });
+    const collectorPort = await freePort();
+    collector.listen(collectorPort, "127.0.0.1");
+    t.after(() => collector.close());
+    const tracing = `{"enabled":true,"endpoint":"http://127.0.0.1:${collectorPort}/v1/traces"}`;
+    const stack = `{"cluster":{"redisUrl":"${redis.url}"},"tracing":${tracing}}`;
     writeFileSync(
       config,
       `gateway:\n  port: ${port}\n  auth:\n    token: ${token}\nmodels:\n  providers:\n    demo:\n      api: demo\nplugins: {"entries":{"openclaw-stack":{"config":${stack}}}}\n`,
@@ -102,7 +112,10 @@ describe("a release, unpacked where nothing else is", () => {
       return cluster?.redis === "up" ? cluster.redis : undefined;
     });
     assert.equal(seen, "up", gateway.output());
-    await gateway.stop();
+    assert.equal((await chat(gateway.url, { model: "demo" })).status, 200, gateway.output());
+    gateway.child.kill("SIGTERM");
+    assert.equal(await gateway.exited, 0, gateway.output());
+    assert.ok(spans > 0, gateway.output());
   });
 
   test("serves with two workers and its record of usage, and drains to exit code 0", { timeout: 120_000 }, async () => {
