@@ -67,7 +67,7 @@ export async function startDocker(
   const args = [
     ...[...prefix, "dockerd"],
     ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
-    ...["-H", `unix://${socket}`, "--bridge", bridge, "--default-address-pool", "base=10.216.0.0/13,size=24"],
+    ...["-H", `unix://${socket}`, "--bridge", bridge, "--default-address-pool", "base=10.192.0.0/10,size=16"],
     ...more,
   ];
   let running = launch(args, logFile, programs);
