@@ -44,7 +44,7 @@ export function createInterrupted({ operations, ledger, keeper, registry, stop, 
       return undefined;
     }
     const client = resource.provider ? registry.get(resource.provider) : undefined;
-    return client?.undoCreate ? client : undefined;
+    return client?.undoes(resource.type) ? client : undefined;
   }
 
   /** True where nothing of it is left that anybody must look after. */
