@@ -9,6 +9,9 @@ import type { ProviderRegistry } from "./provider-registry.ts";
 import type { PendingOperation, Urn } from "./resource.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 
+/** What a command did on the user's own machine is for the user to say, as the official CLI has it. */
+const usersOwn = /^command:local:/;
+
 export interface InterruptedDeps {
   /** All that the state has on record, of any kind. */
   operations: PendingOperation[];
@@ -38,13 +41,14 @@ export function createInterrupted({ operations, ledger, keeper, registry, stop, 
   const cleared = new Set<PendingOperation>();
 
   async function clientOf({ resource }: PendingOperation): Promise<ProviderClient | undefined> {
+    if (usersOwn.test(resource.type)) return undefined;
     try {
       await deps.ensureProvider(resource.provider);
     } catch {
       return undefined;
     }
     const client = resource.provider ? registry.get(resource.provider) : undefined;
-    return client?.undoes(resource.type) ? client : undefined;
+    return client?.undoCreate ? client : undefined;
   }
 
   /** True where nothing of it is left that anybody must look after. */

@@ -33,8 +33,6 @@ export interface ProviderClient extends ResourceOperations {
   invoke(tok: string, args: PropertyMap): Promise<InvokeResponse>;
   /** Absent where the provider cannot know what an interrupted creation left (Provider.undoCreate). */
   undoCreate?(call: { urn: Urn; inputs: PropertyMap; again: boolean; known: string[] }): Promise<void>;
-  /** Whether undoCreate is there for resources of this type. */
-  undoes(type: string): boolean;
   cancel(): Promise<void>;
   close(): Promise<void>;
 }
@@ -270,7 +268,6 @@ export async function createProviderClient(
       const hidden = Object.entries(response.return).map(([key, value]) => [key, isSecret(value) ? value : secret(value)]);
       return { ...response, return: Object.fromEntries(hidden) };
     },
-    undoes: (type) => provider.undoCreate !== undefined && (provider.undoes?.(type) ?? true),
     ...(provider.undoCreate && {
       async undoCreate({ urn, inputs, ...more }) {
         const protocol = await configured;

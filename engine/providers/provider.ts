@@ -205,8 +205,6 @@ export interface Provider {
    * changed; the resource may not be there at all.
    */
   undoCreate?(request: UndoCreateRequest, signal: AbortSignal): Promise<void>;
-  /** Whether it does so for resources of this type; absent: for all. */
-  undoes?(type: string): boolean;
   /** Asks running operations to stop (ResourceProvider.Cancel). */
   cancel(): Promise<void>;
   /** Ends the provider and whatever process it has. Never throws. */

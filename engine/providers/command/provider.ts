@@ -70,8 +70,6 @@ export function createCommandProvider(deps: LocalDeps): Provider {
     async delete(request, signal) {
       await kindOf(request).delete(request, stoppable(signal));
     },
-    // What a command did on the user's own machine is for the user to say, as the official CLI has it.
-    undoes: (type) => type.startsWith("command:remote:"),
     // Where it is wanted, it is run again from its beginning.
     async undoCreate({ again, ...request }, signal) {
       if (!again) await kindOf(request).delete({ ...request, id: "" }, stoppable(signal));
