@@ -49,6 +49,11 @@ function dieAtNew(ledger: string): void {
   let begunThere: string[] = [];
   let content = "";
   let keptBack = false;
+  let last: string[] = [];
+  // Nothing more is written, though operations of earlier runs are still on record.
+  process.on("exit", () => {
+    if (keptBack) die(last);
+  });
   fsPromises.open = async (...args: Parameters<typeof open>): Promise<FileHandle> => {
     const handle = await open(...args);
     const path = String(args[0]);
@@ -61,6 +66,7 @@ function dieAtNew(ledger: string): void {
       // Nothing begins that is not on disk; and what would be waited for, once nothing runs?
       if (fresh.length > 0 && (begun.length === 0 || begun.some((operation) => !begunThere.includes(operation)))) die(fresh);
       keptBack = fresh.length > 0;
+      last = fresh;
       await sync();
     };
     return handle;
