@@ -90,8 +90,13 @@ export async function runRounds(
       for (const who of names) {
         const work = runs[who];
         if (!work) continue;
-        const result = await run(contenders[who], load, work);
+        let result = await run(contenders[who], load, work);
         console.error(`round ${round + 1} ${name} ${who}: ${say(result)}`);
+        for (let again = 0; again < mostRepeats && result.stolen > mostStolen; again += 1) {
+          const other = await run(contenders[who], load, work);
+          console.error(`round ${round + 1} ${name} ${who}, once more: ${say(other)}`);
+          if (other.stolen < result.stolen) result = other;
+        }
         const list = ofScenario.get(who) ?? [];
         ofScenario.set(who, [...list, result]);
       }
@@ -99,6 +104,10 @@ export async function runRounds(
   }
   return found;
 }
+
+/** A run, whoever's, that lost more of its time to others on the same host is repeated; the one that lost least counts. */
+const mostStolen = 0.02;
+const mostRepeats = 4;
 
 /** Programs in JavaScript are compiled while they run: what is measured is what they reach after some ten thousand calls. */
 const mostWarmUps = 8;
@@ -129,10 +138,10 @@ export async function warmUp(
   }
 }
 
-function say({ perSecond, eventsPerSecond, p50us, p99us, cpuUs, busy }: Run): string {
+function say({ perSecond, eventsPerSecond, p50us, p99us, cpuUs, busy, stolen }: Run): string {
   const rate = eventsPerSecond > 0 ? `${eventsPerSecond.toFixed(0)} chunks/s` : `${perSecond.toFixed(0)}/s`;
   const times = eventsPerSecond > 0 ? "" : `, p50 ${p50us} µs, p99 ${p99us} µs`;
-  return `${rate}${times}, ${cpuUs.toFixed(1)} µs of processor each (${(busy * 100).toFixed(0)} % busy)`;
+  return `${rate}${times}, ${cpuUs.toFixed(1)} µs of processor each (${(busy * 100).toFixed(0)} % busy, ${(stolen * 100).toFixed(0)} % stolen)`;
 }
 
 export function figuresOf(found: Runs): Figure[] {

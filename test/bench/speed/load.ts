@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { z } from "zod";
 import type { Contender } from "./contenders.ts";
 import { loadCpu, startOn } from "./programs.ts";
+import { stolenSeconds, stolenShare } from "./stolen.ts";
 
 export interface Load {
   readonly mode: "closed" | "open" | "streams";
@@ -30,6 +31,8 @@ export interface Run {
   readonly cpuUs: number;
   /** The share of its processor that the contender used. */
   readonly busy: number;
+  /** The share of the time that the host of a virtual machine gave to others. */
+  readonly stolen: number;
 }
 
 const resultSchema = z.object({
@@ -53,6 +56,7 @@ export function createLoad(program: string, folder: string, seconds: number) {
     let before = 0;
     let cpu = 0;
     let last = "";
+    const stolenBefore = stolenSeconds();
     createInterface({ input: child.stdout }).on("line", (line) => {
       last = line;
       if (line === "begin") before = to.cpuSeconds();
@@ -69,6 +73,7 @@ export function createLoad(program: string, folder: string, seconds: number) {
       p99us: result.p99us,
       cpuUs: (cpu * 1e6) / Math.max(1, result.answers + result.events),
       busy: cpu / result.seconds,
+      stolen: stolenShare(stolenBefore, result.seconds),
     };
   };
 }
