@@ -38,7 +38,8 @@ export function newerDebian(name: string, packages: readonly string[], suite = "
     for (const path of ["state/lists/partial", "cache/archives/partial", "packages"]) {
       mkdirSync(join(base, path), { recursive: true });
     }
-    const archive = debianArchive() ?? "http://deb.debian.org/debian";
+    const archive = debianArchive();
+    if (archive === undefined) throw new Error("the sources of this system's packages name no archive of Debian");
     writeFileSync(join(base, "sources.list"), `deb [signed-by=${keyring}] ${archive} ${suite} main\n`);
     const settings = {
       "Dir::Etc::sourcelist": join(base, "sources.list"),
