@@ -20,7 +20,7 @@ import { makeNetwork, type Network, type NetworkHost } from "../support/network.
 import { type NumberUpstream, startNumberUpstream } from "../support/number-upstream.ts";
 
 const skip = whyNoDocker({ docker: "docker.io" });
-const rounds = Number(process.env.OPENCLAW_LOAD_ROUNDS ?? 5);
+const rounds = Number(process.env.OPENCLAW_LOAD_ROUNDS ?? 3);
 const webSockets = 3;
 const gatewayToken = "load-gateway-token-0123456789abcdef";
 const stateSchema = z.object({

@@ -13,7 +13,10 @@ vmTargetSuite({
    * moment finds it closed before anything of an answer came.
    */
   allowed: ({ kind, reused, got, phase }) =>
-    kind !== "websocket" && reused && /^round/.test(phase) && /^(socket hang up|read ECONNRESET) before any answer/.test(got),
+    kind !== "websocket" &&
+    reused &&
+    /^(round|rotation)/.test(phase) &&
+    /^(socket hang up|read ECONNRESET) before any answer/.test(got),
 });
 
 // To be seen in every run: what is not shown.
