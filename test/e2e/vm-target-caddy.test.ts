@@ -13,7 +13,7 @@ vmTargetSuite({
    * comes just after that end the system itself says that nobody reads it, and the client sees a reset instead.
    */
   allowed: ({ kind, got, phase, reused }) =>
-    phase !== "killed" &&
+    /^(round|rotation)/.test(phase) &&
     (kind === "websocket"
       ? /^(a close with code 1001|read ECONNRESET$)/.test(got)
       : reused && /^(socket hang up|read ECONNRESET|write EPIPE) before any answer/.test(got)),
