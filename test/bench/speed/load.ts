@@ -1,12 +1,13 @@
 // One run of the load generator against a contender: rates, latencies, and the processor time that the contender took for it.
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import type { Contender } from "./contenders.ts";
 import { loadCpu, startOn } from "./programs.ts";
-import { stolenSeconds, stolenShare } from "./stolen.ts";
+import { stolenSeconds } from "./stolen.ts";
 
 export interface Load {
   readonly mode: "closed" | "open" | "streams";
@@ -56,11 +57,17 @@ export function createLoad(program: string, folder: string, seconds: number) {
     let before = 0;
     let cpu = 0;
     let last = "";
-    const stolenBefore = stolenSeconds();
+    let stolenBefore = 0;
+    let stolen = 0;
     createInterface({ input: child.stdout }).on("line", (line) => {
       last = line;
-      if (line === "begin") before = to.cpuSeconds();
-      else cpu = to.cpuSeconds() - before;
+      if (line === "begin") {
+        before = to.cpuSeconds();
+        stolenBefore = stolenSeconds();
+      } else {
+        cpu = to.cpuSeconds() - before;
+        stolen = stolenSeconds() - stolenBefore;
+      }
     });
     const [code] = await once(child, "close");
     if (code !== 0) throw new Error(`the load generator ended with ${code}`);
@@ -73,7 +80,7 @@ export function createLoad(program: string, folder: string, seconds: number) {
       p99us: result.p99us,
       cpuUs: (cpu * 1e6) / Math.max(1, result.answers + result.events),
       busy: cpu / result.seconds,
-      stolen: stolenShare(stolenBefore, result.seconds),
+      stolen: stolen / (result.seconds * availableParallelism()),
     };
   };
 }
