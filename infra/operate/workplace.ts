@@ -1,6 +1,6 @@
 /** What a command works with: this clone's folder, the stack that is meant, and the environment of the engine. */
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cloneDirectory, root, type StackPlaces, stackPlaces } from "../places.ts";
 import { OperatorError } from "./operator-error.ts";
@@ -90,12 +90,20 @@ function passphraseFile(clone: string): string {
   return join(clone, "passphrase");
 }
 
-/** Made once: what it encrypted cannot be read with another one. */
+/** Made once: what it encrypted cannot be read with another one. Commands that begin together get the same one, whole. */
 function makePassphrase(file: string): void {
   if (existsSync(file)) {
     // Somebody's copy may have lost the mode.
     if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600);
     return;
   }
-  writeFileSync(file, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600, flag: "wx" });
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, `${randomBytes(32).toString("base64url")}\n`, { mode: 0o600 });
+  try {
+    linkSync(own, file);
+  } catch (error) {
+    if (!existsSync(file)) throw error;
+  } finally {
+    rmSync(own, { force: true });
+  }
 }
