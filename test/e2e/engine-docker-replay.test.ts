@@ -43,7 +43,8 @@ describe("recordings of docker, from each checkpoint", { skip: whyNoDocker() ?? 
     mkdirSync(program);
     mkdirSync(join(folder, "image"));
     cpSync(join(recordings, "docker/Dockerfile"), join(folder, "image/Dockerfile"));
-    docker = await startDocker();
+    // Networks as large as those recorded.
+    docker = await startDocker(["--default-address-pool", "base=10.192.0.0/10,size=16"]);
     await docker.importBase("demo-base:1");
   });
   after(async () => {

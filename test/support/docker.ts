@@ -56,8 +56,8 @@ export async function startDocker(
   // In no mount namespace of its own, as `ip netns exec` would give it.
   const prefix = networkName === undefined ? [] : ["nsenter", `--net=/run/netns/${networkName}`];
   const folder = mkdtempSync(join(tmpdir(), "docker-"));
-  const bridge = `od${process.pid}-${started++}`;
-  const address = `10.${64 + (process.pid % 128)}.${started}.1/24`;
+  const bridge = `od${process.pid}-${++started}`;
+  const { address, pool } = rangesOf(started);
   const [ip = "ip", ...inside] = [...prefix, "ip"];
   execFileSync(ip, [...inside, "link", "add", bridge, "type", "bridge"]);
   execFileSync(ip, [...inside, "address", "add", address, "dev", bridge]);
@@ -67,7 +67,8 @@ export async function startDocker(
   const args = [
     ...[...prefix, "dockerd"],
     ...["--data-root", join(folder, "data"), "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
-    ...["-H", `unix://${socket}`, "--bridge", bridge, "--default-address-pool", "base=10.192.0.0/10,size=16"],
+    ...["-H", `unix://${socket}`, "--bridge", bridge],
+    ...(more.includes("--default-address-pool") ? [] : pool),
     ...more,
   ];
   let running = launch(args, logFile, programs);
@@ -125,6 +126,16 @@ export async function startDocker(
       await ready();
     },
     close,
+  };
+}
+
+/** Two daemons that look for free addresses at the same moment take the same ones: each process has its own. */
+function rangesOf(daemon: number): { address: string; pool: string[] } {
+  const bridge = process.pid % 16_384;
+  const pool = (process.pid * 4 + daemon) % 4096;
+  return {
+    address: `10.${64 + (bridge >> 8)}.${bridge & 255}.${16 * daemon + 1}/28`,
+    pool: ["--default-address-pool", `base=10.${128 + (pool >> 6)}.${(pool & 63) * 4}.0/22,size=26`],
   };
 }
 
