@@ -7,11 +7,8 @@ import type { SystemFile } from "../../render/system/machine.ts";
 import type { ProxySettings } from "../../settings-proxy.ts";
 import type { ServerFacts } from "./facts.ts";
 import { agentCommand, type Host } from "./host.ts";
-import { acmeFiles, acmeHome, tlsFolder } from "./machine.ts";
+import { acmeFiles, tlsFolder } from "./machine.ts";
 import { createFile } from "./server-files.ts";
-
-/** Where certbot puts the answers of http-01. */
-export const acmeWebroot = `${acmeHome}/webroot`;
 
 export interface CertificateArgs {
   host: Host;

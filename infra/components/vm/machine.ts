@@ -1,4 +1,5 @@
 /** Pure: what the renderers of system files must know, from the settings and from what the server told of itself. */
+import { certbotDns } from "../../render/certbot-dns.ts";
 import { type CertbotFacts, type Machine, mebibyte, type SystemFile, usualPaths } from "../../render/system/machine.ts";
 import { packagesOf } from "../../render/system/packages.ts";
 import type { CheckedSettings } from "../../settings.ts";
@@ -9,6 +10,8 @@ import type { ServerFacts } from "./facts.ts";
 /** Not below /etc/openclaw, which only the gateway may enter. */
 export const tlsFolder = "/etc/ssl/openclaw";
 export const acmeHome = "/var/lib/openclaw-acme";
+/** Where certbot puts the answers of http-01. */
+export const acmeWebroot = `${acmeHome}/webroot`;
 export const systemUser = "openclaw";
 export const accessLog = "/var/log/openclaw/access.log";
 /** Names of secrets that certbot reads. */
@@ -110,30 +113,23 @@ function watchedFiles({ server, tls }: ProxySettings): string[] {
   return [...own, tlsFolder, ...paths];
 }
 
-function certbotOf({ server, names, tls }: ProxySettings, secretsFolder: string): CertbotFacts | undefined {
+function certbotOf(proxy: ProxySettings, secretsFolder: string): CertbotFacts | undefined {
+  const { server, names, tls } = proxy;
   if (server !== "nginx" || tls.mode !== "acme") return undefined;
-  const { directory, email, challenge, dns, caFile, externalAccount, checkSeconds } = tls.acme;
-  const credentials = dns?.credentials ? `${secretsFolder}/${acmeFiles.dns}` : undefined;
-  const isAmazon = dns?.provider === "route53";
-  const how =
-    challenge === "http-01" || !dns
-      ? ["--webroot", "--webroot-path", `${acmeHome}/webroot`]
-      : [
-          ...["--authenticator", `dns-${dns.provider}`],
-          // Amazon's own library reads its credentials, and its service says itself when a record has spread.
-          ...(credentials && !isAmazon ? [`--dns-${dns.provider}-credentials`, credentials] : []),
-          ...(isAmazon ? [] : [`--dns-${dns.provider}-propagation-seconds`, String(dns.propagationSeconds)]),
-        ];
+  const { directory, email, caFile, externalAccount, checkSeconds } = tls.acme;
+  const dns = certbotDns(proxy, `${secretsFolder}/${acmeFiles.dns}`);
   return {
     home: acmeHome,
     tls: tlsFolder,
     server: directory,
     arguments: [
       ...(email ? ["--email", email] : ["--register-unsafely-without-email"]),
-      ...how,
+      ...(dns
+        ? dns.options.flatMap(([option, value]) => [`--${option}`, value])
+        : ["--webroot", "--webroot-path", acmeWebroot]),
       ...names.flatMap((name) => ["--domain", name]),
     ],
-    environment: credentials && isAmazon ? { AWS_SHARED_CREDENTIALS_FILE: credentials } : {},
+    environment: { ...dns?.environment },
     caFile,
     accountFile: externalAccount ? `${secretsFolder}/${acmeFiles.account}` : undefined,
     checkSeconds,

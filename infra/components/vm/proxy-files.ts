@@ -5,9 +5,9 @@ import { renderNginxMain } from "../../render/proxy/nginx-main.ts";
 import { type Site, siteOf } from "../../render/proxy/site.ts";
 import type { Machine } from "../../render/system/machine.ts";
 import type { ProxySettings } from "../../settings-proxy.ts";
-import { acmeWebroot, tlsFilesOf } from "./certificate.ts";
+import { tlsFilesOf } from "./certificate.ts";
 import type { ServerFacts } from "./facts.ts";
-import { nginxVersion } from "./machine.ts";
+import { acmeWebroot, nginxVersion } from "./machine.ts";
 import type { ServerFile } from "./server-files.ts";
 
 const nginxMain = "/etc/nginx/nginx.conf";

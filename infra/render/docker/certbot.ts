@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { megabytes } from "../../settings-docker.ts";
 import type { ProxySettings } from "../../settings-proxy.ts";
+import { certbotDns } from "../certbot-dns.ts";
 import type { ContainerShape } from "./container.ts";
 import { type ContainersInput, imageName, places, serviceUser, usesHttpChallenge } from "./containers.ts";
 
@@ -24,7 +25,7 @@ export function certbotShape({ docker, proxy }: ContainersInput): ContainerShape
     environment: {
       HOME: "/tmp",
       ...(acme.caFile ? { REQUESTS_CA_BUNDLE: caPath } : {}),
-      ...(plugin === "route53" && acme.dns?.credentials ? { AWS_SHARED_CREDENTIALS_FILE: credentialsPath } : {}),
+      ...certbotDns(proxy, credentialsPath)?.environment,
     },
     networks: ["edge"],
     volumes: [
@@ -56,7 +57,7 @@ export function certbotShape({ docker, proxy }: ContainersInput): ContainerShape
 /** certbot's cli.ini: options in a file, so that no secret is an argument. */
 export function renderCertbotConfig(proxy: ProxySettings, hmacKey: string | undefined): string {
   const { acme } = proxy.tls;
-  const { dns, externalAccount, email } = acme;
+  const { externalAccount, email } = acme;
   const lines = [
     "# Written by the stack.",
     `server = ${acme.directory}`,
@@ -73,21 +74,10 @@ export function renderCertbotConfig(proxy: ProxySettings, hmacKey: string | unde
     "keep-until-expiring = true",
     "renew-with-new-domains = true",
     ...(usesHttpChallenge(proxy) ? ["authenticator = webroot", `webroot-path = ${places.acme}`] : []),
-    ...(acme.challenge === "dns-01" && dns ? dnsLines(dns) : []),
+    ...(certbotDns(proxy, credentialsPath)?.options ?? []).map(([option, value]) => `${option} = ${value}`),
     ...(externalAccount ? [`eab-kid = ${externalAccount.kid}`, `eab-hmac-key = ${hmacKey ?? ""}`] : []),
   ];
   return `${lines.join("\n")}\n`;
-}
-
-function dnsLines({ provider, credentials, propagationSeconds }: NonNullable<ProxySettings["tls"]["acme"]["dns"]>): string[] {
-  const plugin = `dns-${provider}`;
-  // Amazon's own library reads its credentials, and its service says itself when a record has spread.
-  if (provider === "route53") return [`authenticator = ${plugin}`];
-  return [
-    `authenticator = ${plugin}`,
-    ...(credentials ? [`${plugin}-credentials = ${credentialsPath}`] : []),
-    `${plugin}-propagation-seconds = ${propagationSeconds}`,
-  ];
 }
 
 /** Longer than certbot takes, so that what it says is heard. */
