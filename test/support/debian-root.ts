@@ -3,6 +3,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { installPrograms } from "./debian-packages.ts";
 
 export type Suite = "bookworm" | "trixie";
 
@@ -28,6 +29,8 @@ export async function debianRoot(suite: Suite = "bookworm"): Promise<string> {
   const root = join(folder, "root");
   if (existsSync(join(folder, "complete"))) return root;
   const building = `${folder}.building-${process.pid}`;
+  const missing = installPrograms({ debootstrap: "debootstrap debian-archive-keyring" });
+  if (missing) throw new Error(missing);
   console.error(`building a Debian ${suite} that boots systemd in ${folder}, once: about 250 MB, one to two minutes`);
   const began = Date.now();
   mkdirSync(building, { recursive: true });
