@@ -1,5 +1,5 @@
 /** The target `vm`: a server that is reached by SSH, with the gateway as a service behind a proxy. */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { createGatewayToken } from "../components/gateway-token.ts";
 import { Base } from "../components/vm/base.ts";
@@ -18,6 +18,7 @@ import {
 } from "../components/vm/machine.ts";
 import { foreignProxy, proxyFiles } from "../components/vm/proxy-files.ts";
 import { ServerRelease } from "../components/vm/release.ts";
+import { revisionOf } from "../components/vm/revision.ts";
 import { inspectServer, routeTo } from "../components/vm/server.ts";
 import { createSecrets, type ServerFile, ServerFiles } from "../components/vm/server-files.ts";
 import { ServerGateway } from "../components/vm/server-gateway.ts";
@@ -155,10 +156,6 @@ function unitsOf({ proxy, fail2ban, redis }: Machine): string[] {
     ...(fail2ban ? ["fail2ban.service"] : []),
     ...(redis ? ["openclaw-redis.service"] : []),
   ];
-}
-
-function revisionOf(contents: string[]): string {
-  return createHash("sha256").update(contents.join("\0")).digest("hex").slice(0, 12);
 }
 
 function publicUrl({ names, tls, ports }: ProxySettings, address: string): string {

@@ -1,5 +1,4 @@
 /** The proxy's certificate on the server: made there, brought from here, or fetched by certbot once the proxy answers on port 80. */
-import { createHash } from "node:crypto";
 import { isIP } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 import type { TlsFiles } from "../../render/proxy/site.ts";
@@ -8,6 +7,7 @@ import type { ProxySettings } from "../../settings-proxy.ts";
 import type { ServerFacts } from "./facts.ts";
 import { agentCommand, type Host } from "./host.ts";
 import { acmeFiles, tlsFolder } from "./machine.ts";
+import { revisionOf } from "./revision.ts";
 import { createFile } from "./server-files.ts";
 
 export interface CertificateArgs {
@@ -112,10 +112,7 @@ export function createAcmeCertificate(
   }
   // Asked for again when anything of it changes.
   const program = files.find(({ path }) => path.endsWith("/renew-certificate"));
-  const revision = createHash("sha256")
-    .update(program?.content ?? "")
-    .digest("hex")
-    .slice(0, 12);
+  const revision = revisionOf([program?.content ?? ""]);
   return agentCommand("acme-certificate", host, { put: ["certbot", revision], take: ["take-certbot"] }, options);
 }
 

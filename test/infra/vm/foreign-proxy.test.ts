@@ -4,28 +4,11 @@ import { test } from "node:test";
 import { parseFacts } from "../../../infra/components/vm/facts.ts";
 import { machineOf } from "../../../infra/components/vm/machine.ts";
 import { foreignProxy, proxyFiles } from "../../../infra/components/vm/proxy-files.ts";
-import { parseSettings } from "../../../infra/settings.ts";
-
-function settingsFor(proxy: object) {
-  const written = {
-    target: "vm",
-    vm: { host: "192.0.2.1", hostKey: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample" },
-    proxy,
-    demo: { enabled: true },
-  };
-  const entries = Object.entries(written).map(([key, value]): [string, { value: string; secret: boolean }] => [
-    key,
-    { value: typeof value === "string" ? value : JSON.stringify(value), secret: false },
-  ]);
-  const { settings, faults } = parseSettings(Object.fromEntries(entries), ["vm"]);
-  assert.deepEqual(faults, []);
-  assert.ok(settings?.vm);
-  return { ...settings, vm: settings.vm };
-}
+import { factsOfDebian12, vmSettingsWith } from "../../support/vm-settings.ts";
 
 function look(server: "nginx" | "caddy", told: string): { paths: string[]; said: string | undefined } {
-  const settings = settingsFor({ server, names: ["ai.example.com"] });
-  const facts = parseFacts(`os=debian 12\narch=amd64\ncpus=2\nmemoryKb=4194304 4194304\n${told}`);
+  const settings = vmSettingsWith({ server, names: ["ai.example.com"] });
+  const facts = parseFacts(`${factsOfDebian12}${told}`);
   const machine = machineOf(settings, settings.vm, facts, []);
   const paths = proxyFiles(settings.proxy, machine, facts).map(({ path }) => path);
   return { paths, said: foreignProxy(settings.proxy, facts) };
