@@ -1,7 +1,7 @@
 /** Pure: the files of nginx and HAProxy in their containers, and the scripts that run them. */
 import type { ProxySettings } from "../../settings-proxy.ts";
 import { renderHaproxy } from "../proxy/haproxy.ts";
-import { newerLines, renderNginx } from "../proxy/nginx.ts";
+import { newerLines, newerSince, renderNginx } from "../proxy/nginx.ts";
 import { relays } from "../proxy/nginx-servers.ts";
 import { siteOf, type Upstream } from "../proxy/site.ts";
 import { renderNginxWatch } from "../proxy/watch.ts";
@@ -61,7 +61,7 @@ export function renderProxyFiles(input: ProxyFilesInput): {
     newerFile,
     ...containerLogs,
   });
-  const newer = newerFile ? { file: newerFile, lines: newerLines } : undefined;
+  const newer = newerFile ? { since: newerSince, file: newerFile, lines: newerLines } : undefined;
   return {
     nginx: {
       ...below(nginxFolder, nginx),

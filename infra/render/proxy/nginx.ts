@@ -15,7 +15,8 @@ export interface NginxHost extends NginxServersHost {
   readonly newerFile?: string;
 }
 
-/** Since 1.27.4. */
+/** The first version that knows `newerLines`. */
+export const newerSince = [1, 27, 4] as const;
 export const newerLines: readonly string[] = [
   "# A reload closes no kept connection under a client's next request: that one is answered, and told to be the last.",
   "keepalive_min_timeout 5s;",
@@ -30,7 +31,7 @@ export function renderNginx(site: Site, host: NginxHost = {}): RenderedFiles {
   // One alone needs no choice; it may be a balancer, with cookies of its own.
   const balance = site.upstreams.length > 1 ? site.balance : "least-connections";
   const own = { ...site, balance };
-  const newer = isNewer(host.version, [1, 27, 4]) ? newerLines : [];
+  const newer = isNewer(host.version, newerSince) ? newerLines : [];
   const files = { [siteFile]: indent([written, ...newer, ...httpLevel(own), ...nginxServers(own, host)]) };
   if (layout === "whole") return { [`${root}/nginx.conf`]: indent(wholeFile(site, host, siteFile)), ...files };
   // Of the main part of Debian's nginx.conf only this folder is open to others.

@@ -14,8 +14,12 @@ export interface WatchOptions {
   };
   /** A folder that may be written to. */
   readonly runtimeFolder?: string;
-  /** Written at the start where nginx is 1.27.4 or newer: the image's tag does not tell what is in it. */
-  readonly newer?: { readonly file: string; readonly lines: readonly string[] };
+  /** Written at the start where nginx has that version or a newer one: the image's tag does not tell what is in it. */
+  readonly newer?: {
+    readonly since: readonly [major: number, minor: number, patch: number];
+    readonly file: string;
+    readonly lines: readonly string[];
+  };
 }
 
 /** POSIX shell; needs nginx, find, sort, sed, sha256sum, and openssl where a certificate is made. */
@@ -112,12 +116,12 @@ wait "$child"
 `;
 }
 
-function newerFunction({ file, lines }: NonNullable<WatchOptions["newer"]>): string {
+function newerFunction({ since: [major, minor, patch], file, lines }: NonNullable<WatchOptions["newer"]>): string {
   return `# What older ones do not know. "nginx/1.28.0" is what nginx and its kin say of themselves.
 newer() {
     rm -f ${quote(file)}
     set -- $(nginx -v 2>&1 | sed -n 's/^nginx version: [^/]*\\/\\([0-9]*\\)\\.\\([0-9]*\\)\\.\\([0-9]*\\).*/\\1 \\2 \\3/p')
-    [ $# -eq 3 ] && [ $(($1 * 1000000 + $2 * 1000 + $3)) -ge 1027004 ] || return 0
+    [ $# -eq 3 ] && [ $(($1 * 1000000 + $2 * 1000 + $3)) -ge ${major * 1_000_000 + minor * 1000 + patch} ] || return 0
     printf '%s\\n' ${lines.map(quote).join(" ")} > ${quote(file)}
 }
 
