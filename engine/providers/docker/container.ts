@@ -7,9 +7,9 @@ import { atLeastVersion, type Call, DaemonError } from "./api.ts";
 import { containerFields } from "./container-fields.ts";
 import { containerRequest, resourceLimits, restartPolicy } from "./container-request.ts";
 import { containerState } from "./container-state.ts";
-import { boolean, isMarked, maps, number, object, sameValue, string, strings } from "./fields.ts";
+import { boolean, maps, number, object, sameValue, string, strings } from "./fields.ts";
 import { findImage } from "./images.ts";
-import { absent, type DockerType, UserError, type Work, type WorkOn } from "./resource.ts";
+import { absent, type DockerType, UserError, type Work, type WorkOn, wasLeft } from "./resource.ts";
 import { tarArchive } from "./tar.ts";
 
 /** What can be changed while a container runs. */
@@ -97,13 +97,14 @@ export const containerType: DockerType = {
     });
   },
   async undoCreate(work) {
-    const { plan, daemon, signal, known } = work;
-    const name = string(plan.name);
+    const name = string(work.plan.name);
     if (name === "") return;
-    const found = await daemon.json(at(name, "GET", "/json"), signal).catch(absent);
-    if (!found || string(found.Name) !== `/${name}` || known.includes(string(found.Id))) return;
-    if (!isMarked(object(found.Config).Labels, plan.labels)) return;
-    await containerType.delete({ ...work, id: string(found.Id) });
+    const found = await work.daemon.json(at(name, "GET", "/json"), work.signal).catch(absent);
+    if (!found) return;
+    const id = string(found.Id);
+    // Docker puts a slash before it.
+    const there = { name: string(found.Name).slice(1), id, labels: object(found.Config).Labels };
+    if (wasLeft(there, work)) await containerType.delete({ ...work, id });
   },
   refused(inputs) {
     const refused: { [path: string]: string } = {};

@@ -99,12 +99,6 @@ export function texts(value: Value | undefined): { [key: string]: string } {
 export function labelMap(value: Value | undefined): { [key: string]: string } {
   return Object.fromEntries(maps(value).map(({ label, value: text }) => [string(label), string(text)]));
 }
-/** It has all labels that are wanted, and some are: so it is what was to be made, and not another's of the same name. */
-export function isMarked(found: Value | undefined, wanted: Value | undefined): boolean {
-  const there = texts(found);
-  const labels = Object.entries(labelMap(wanted));
-  return labels.length > 0 && labels.every(([label, text]) => there[label] === text);
-}
 export function labelList(labels: Value | undefined): Value[] {
   return Object.entries(texts(labels)).map(([label, value]) => ({ label, value }));
 }

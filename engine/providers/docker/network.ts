@@ -1,9 +1,9 @@
 /** Makes, reads and deletes networks. */
 import type { PropertyMap } from "../../values.ts";
 import { DaemonError } from "./api.ts";
-import { boolean, isMarked, labelList, labelMap, maps, object, string, texts } from "./fields.ts";
+import { boolean, labelList, labelMap, maps, object, string, texts } from "./fields.ts";
 import { networkFields } from "./other-fields.ts";
-import { type DockerType, poll, UserError } from "./resource.ts";
+import { type DockerType, poll, UserError, wasLeft } from "./resource.ts";
 
 export const networkType: DockerType = {
   ...networkFields,
@@ -57,12 +57,12 @@ export const networkType: DockerType = {
     };
   },
   async undoCreate(work) {
-    const { plan, daemon, signal, known } = work;
-    const name = string(plan.name);
+    const name = string(work.plan.name);
     if (name === "") return;
-    const found = await inspect({ id: name, daemon, signal });
-    if (!found || string(found.Name) !== name || known.includes(string(found.Id))) return;
-    if (isMarked(found.Labels, plan.labels)) await networkType.delete({ ...work, id: string(found.Id) });
+    const found = await inspect({ ...work, id: name });
+    if (!found) return;
+    const id = string(found.Id);
+    if (wasLeft({ name: string(found.Name), id, labels: found.Labels }, work)) await networkType.delete({ ...work, id });
   },
   async delete({ id, daemon, signal }) {
     // A container that was just deleted may be attached to it for a moment.

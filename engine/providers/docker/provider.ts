@@ -34,10 +34,14 @@ const types: { readonly [token: string]: DockerType } = {
 const usualSeconds = 20 * 60;
 
 interface Attempt {
-  what: string;
+  /** As in "creating". */
+  doing: string;
+  /** The timeout is in seconds; 0 or undefined: the usual one. */
+  request: { urn: string; timeout?: number };
+  type: DockerType;
+  plan: PropertyMap;
   signal: AbortSignal;
-  /** 0 or undefined: the usual ones. */
-  seconds: number | undefined;
+  made?(id: string): void;
 }
 
 interface Connection {
@@ -61,12 +65,12 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
     return connection;
   }
 
-  function work(type: DockerType, urn: string, plan: PropertyMap, signal: AbortSignal, made: (id: string) => void): Work {
+  function work({ request, type, plan, made = () => {} }: Attempt, signal: AbortSignal): Work {
     const { daemon, logins, secrets } = connect();
     const mask = hiding([...secrets, ...(type.hidden?.(plan) ?? [])]);
     return {
       plan,
-      urn,
+      urn: request.urn,
       daemon,
       logins,
       programDirectory,
@@ -77,19 +81,17 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
   }
 
   /** Within its time; failures in Terraform's form, without what must not be seen. */
-  async function attempt<T>(
-    type: DockerType,
-    plan: PropertyMap,
-    { what, signal, seconds }: Attempt,
-    run: (signal: AbortSignal) => Promise<T>,
-  ): Promise<T> {
-    const late = AbortSignal.timeout((seconds || usualSeconds) * 1000);
+  async function attempt<T>(given: Attempt, run: (job: Work) => Promise<T>): Promise<T> {
+    const { doing, request, type, plan, signal } = given;
+    const what = `${doing} ${request.urn}`;
+    const seconds = request.timeout || usualSeconds;
+    const late = AbortSignal.timeout(seconds * 1000);
     try {
-      return await run(AbortSignal.any([signal, late]));
+      return await run(work(given, AbortSignal.any([signal, late])));
     } catch (error) {
       if (signal.aborted || stop.signal.aborted) throw new ProviderError("cancelled", `${what}: it was cancelled`);
       if (late.aborted) {
-        const reason = `context deadline exceeded: it took longer than ${seconds || usualSeconds} s; customTimeouts gives it more`;
+        const reason = `context deadline exceeded: it took longer than ${seconds} s; customTimeouts gives it more`;
         throw new ProviderError("failed", `${what}: 1 error occurred:\n\t* ${reason}\n\n`);
       }
       const mask = hiding([...(connection?.secrets ?? []), ...(type.hidden?.(plan) ?? [])]);
@@ -136,16 +138,15 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
       const plan = planned(type, plain(request.properties));
       if (request.preview) return { properties: promised(type, plan) };
       const goal = withoutUnknown(plan);
-      const way = { what: `creating ${request.urn}`, signal, seconds: request.timeout };
       let made: string | undefined;
+      const noted = (id: string) => {
+        made = id;
+      };
       try {
-        return await attempt(type, goal, way, async (within) => {
-          const job = work(type, request.urn, goal, within, (id) => {
-            made = id;
-          });
+        return await attempt({ doing: "creating", request, type, plan: goal, signal, made: noted }, async (job) => {
           const { id, said } = await type.create(job);
           made = id;
-          const found = await type.read({ ...job, id, plan: goal });
+          const found = await type.read({ ...job, id });
           const state = afterCreate(type, plan, { ...said, ...found?.said });
           return { id: found?.id ?? id, properties: stored(type, found?.id ?? id, state) };
         });
@@ -159,14 +160,12 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
       const type = find(request.type, request.urn);
       const olds = plain(request.properties);
       const imported = Object.keys(olds).length === 0;
-      const state = imported ? planned(type, { name: request.id }) : olds;
-      const way = { what: `reading ${request.urn}`, signal, seconds: request.timeout };
-      const found = await attempt(type, state, way, async (within) => {
-        const job = work(type, request.urn, withoutUnknown(state), within, () => {});
-        return await type.read({ ...job, id: request.id });
-      });
+      const state = withoutUnknown(imported ? planned(type, { name: request.id }) : olds);
+      const found = await attempt({ doing: "reading", request, type, plan: state, signal }, (job) =>
+        type.read({ ...job, id: request.id }),
+      );
       if (!found) return {};
-      const properties = stored(type, found.id, afterRead(type, withoutUnknown(state), found.said));
+      const properties = stored(type, found.id, afterRead(type, state, found.said));
       const inputs = imported ? importedInputs(type, properties) : plain(request.inputs);
       return { id: found.id, inputs: imported ? inputs : refreshedInputs(type, inputs, olds, properties), properties };
     },
@@ -176,9 +175,7 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
       const plan = planned(type, news, old);
       if (request.preview) return { properties: promised(type, plan, old) };
       const goal = withoutUnknown(plan);
-      const way = { what: `updating ${request.urn}`, signal, seconds: request.timeout };
-      const state = await attempt(type, goal, way, async (within) => {
-        const job = work(type, request.urn, goal, within, () => {});
+      const state = await attempt({ doing: "updating", request, type, plan: goal, signal }, async (job) => {
         const readAfter = await type.update?.({ ...job, id: request.id, old });
         const updated = afterUpdate(type, old, goal);
         if (!readAfter) return updated;
@@ -189,21 +186,17 @@ export function createDockerProvider({ programDirectory, log }: DockerDeps): Pro
     },
     async delete(request, signal) {
       const type = find(request.type, request.urn);
-      const state = plain(request.properties);
-      const way = { what: `deleting ${request.urn}`, signal, seconds: request.timeout };
-      await attempt(type, state, way, async (within) => {
-        await type.delete({ ...work(type, request.urn, state, within, () => {}), id: request.id });
-      });
+      const plan = plain(request.properties);
+      await attempt({ doing: "deleting", request, type, plan, signal }, (job) => type.delete({ ...job, id: request.id }));
     },
     async undoCreate(request, signal) {
       const type = find(request.type, request.urn);
       const { undoCreate } = type;
       if (!undoCreate) return;
       const plan = withoutUnknown(planned(type, plain(request.properties)));
-      const way = { what: `undoing the creation of ${request.urn}`, signal, seconds: undefined };
-      await attempt(type, plan, way, async (within) => {
-        await undoCreate({ ...work(type, request.urn, plan, within, () => {}), known: request.known });
-      });
+      await attempt({ doing: "undoing the creation of", request, type, plan, signal }, (job) =>
+        undoCreate({ ...job, known: request.known }),
+      );
     },
     async invoke({ tok }) {
       throw notOffered(tok, "function");

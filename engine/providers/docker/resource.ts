@@ -1,9 +1,9 @@
 /** What each docker resource type can do; the provider does the rest for all of them. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { PropertyMap } from "../../values.ts";
+import type { PropertyMap, Value } from "../../values.ts";
 import { ProviderError, type ProviderLog } from "../provider.ts";
 import { type Daemon, DaemonError } from "./api.ts";
-import type { ResourceFields } from "./fields.ts";
+import { labelMap, type ResourceFields, string, texts } from "./fields.ts";
 import type { RegistryLogins } from "./registry-logins.ts";
 
 export interface Work {
@@ -56,6 +56,20 @@ export class UserError extends Error {
 export function absent(error: unknown): undefined {
   if (error instanceof DaemonError && error.status === 404) return undefined;
   throw error;
+}
+
+/**
+ * It was left by a creation that nobody saw end: it has the wanted name and all labels that are wanted, which are some, so it is
+ * not another's; and the state does not know it.
+ */
+export function wasLeft(
+  found: { name: string; id: string; labels: Value | undefined },
+  { plan, known }: { plan: PropertyMap; known: string[] },
+): boolean {
+  const there = texts(found.labels);
+  const labels = Object.entries(labelMap(plan.labels));
+  const isMarked = labels.length > 0 && labels.every(([label, text]) => there[label] === text);
+  return isMarked && found.name === string(plan.name) && !known.includes(found.id);
 }
 
 /** Asks again until it is done; says what it waited for where it never is. */
