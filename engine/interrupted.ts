@@ -40,27 +40,27 @@ export function createInterrupted({ operations, ledger, keeper, registry, stop, 
   const creations = targeted.filter(({ type }) => type === "creating").toReversed();
   const cleared = new Set<PendingOperation>();
 
-  async function clientOf({ resource }: PendingOperation): Promise<ProviderClient | undefined> {
+  /** Undefined where the provider cannot look. */
+  async function undoOf({ resource }: PendingOperation): Promise<ProviderClient["undoCreate"]> {
     if (usersOwn.test(resource.type)) return undefined;
     try {
       await deps.ensureProvider(resource.provider);
     } catch {
       return undefined;
     }
-    const client = resource.provider ? registry.get(resource.provider) : undefined;
-    return client?.undoCreate ? client : undefined;
+    return resource.provider ? registry.get(resource.provider)?.undoCreate : undefined;
   }
 
   /** True where nothing of it is left that anybody must look after. */
   async function undo(operation: PendingOperation, again: boolean): Promise<boolean> {
     const { urn, inputs = {}, type } = operation.resource;
-    const client = await clientOf(operation);
-    if (!client?.undoCreate) return false;
+    const undoCreate = await undoOf(operation);
+    if (!undoCreate) return false;
     if (cleared.has(operation) && again) return true;
     const cells: Cell[] = [...ledger.old.cells, ...ledger.news.values()];
     const known = [...new Set(cells.flatMap(({ state }) => (state.type === type && state.id ? [state.id] : [])))];
     try {
-      await client.undoCreate({ urn, inputs, again, known });
+      await undoCreate({ urn, inputs, again, known });
       cleared.add(operation);
       return true;
     } catch (error) {
@@ -77,19 +77,18 @@ export function createInterrupted({ operations, ledger, keeper, registry, stop, 
     async makeRoom() {
       for (const operation of creations) if (!stop.aborted) await undo(operation, true);
       // Of several attempts at the same, all of which left nothing, one stays on record until it is there.
-      const again = [...cleared].filter(
-        (one) => [...cleared].find(({ resource }) => resource.urn === one.resource.urn) !== one,
-      );
+      const seen = new Set<Urn>();
+      const again = [...cleared].filter(({ resource: { urn } }) => seen.size === seen.add(urn).size);
       if (again.length > 0) await keeper.resolve(again);
       for (const { resource, type } of targeted) {
         const cell = ledger.old.byUrn.get(resource.urn);
-        if (type !== "updating" || !cell || cell.state.initErrors || !(await clientOf({ resource, type }))) continue;
+        if (type !== "updating" || !cell || cell.state.initErrors || !(await undoOf({ resource, type }))) continue;
         // As it was before it may be no more: it is updated even where the program wants it so.
         cell.state = { ...cell.state, initErrors: ["its update was interrupted"] };
       }
     },
     async isOurs() {
-      for (const operation of operations) if (!targeted.includes(operation) || !(await clientOf(operation))) return false;
+      for (const operation of operations) if (!targeted.includes(operation) || !(await undoOf(operation))) return false;
       return true;
     },
     async takeAway() {
