@@ -3,27 +3,14 @@
 import type { Server as HttpServer } from "node:http";
 import type { Socket } from "node:net";
 import { flush, type Sender, writeAtOnce, writeTogether } from "../../models/http1/write-together.ts";
-import { Exchange, type Line, type PlainRequest } from "./answer.ts";
+import { Exchange, type Line } from "./answer.ts";
 import type { HeadEnds } from "./answer-head.ts";
+import { cutShort, tooSlow } from "./faults.ts";
+import { HeadMemory } from "./head-memory.ts";
 import { IncomingBody } from "./incoming-body.ts";
-import { type HeadRules, incomplete, maxHeadBytes, type RequestHead, readRequestHead } from "./request-head.ts";
-
-export interface WireOptions extends HeadRules {
-  /** Exact paths. */
-  readonly isPlainPath: (url: string) => boolean;
-  /** False: requests go to node:http, and answers to those that came before say that the connection is closed. */
-  readonly ready: () => boolean;
-  /** The head is there; the body may be on its way. */
-  readonly take: (request: PlainRequest) => void;
-  readonly maxBodyBytes: number;
-  /** A connection is broken off, since too much was sent ahead on it. */
-  readonly onFlood?: () => void;
-  /** 0: no limit; so for the others. */
-  readonly headersTimeoutMs: number;
-  /** Of the whole request. */
-  readonly requestTimeoutMs: number;
-  readonly keepAliveTimeoutMs: number;
-}
+import type { WireOptions } from "./options.ts";
+import { readInto } from "./read-into.ts";
+import { incomplete, maxHeadBytes } from "./request-head.ts";
 
 /** What all connections of a server have in common. */
 export interface Front {
@@ -33,6 +20,8 @@ export interface Front {
   readonly now: number;
   readonly headEnds: HeadEnds;
   readonly writesAtOnce: boolean;
+  /** What connections read into, one after the other. */
+  readonly received: Buffer | undefined;
   /** Gives the socket to node:http. */
   handOver(socket: Socket): void;
   /** It is no longer this front's. */
@@ -53,10 +42,6 @@ const leaving = 5;
 const closing = 6;
 const over = 7;
 
-/** Most heads, with a small body. */
-const firstLookBytes = 1024;
-/** Then it is no client that sends the same head again. */
-const maxChanges = 4;
 /** Of later requests, and of a body that nobody has asked for. */
 const maxHeldBytes = 64 * 1024;
 /** A client that does not take the end of what was written, or does not close its side. */
@@ -78,15 +63,15 @@ export class Connection implements Line, Sender {
   /** What came and was not looked at, or is the beginning of a head. */
   #held: Buffer | undefined = undefined;
   readonly #body = new IncomingBody();
-  #lastHead: RequestHead | undefined = undefined;
-  #lastHeadBytes: Buffer | undefined = undefined;
-  /** So many times in a row the head was another one. */
-  #changes = 0;
+  readonly #head = new HeadMemory();
+  /** The bytes that are looked at are gone when this turn is over. */
+  #isBorrowed = false;
   #paused = false;
   #stays = true;
   /** The answer waits for others, to be written with them. */
   #unsent = false;
   readonly #onData = (bytes: Buffer): void => this.#receive(bytes);
+  readonly #onRead = (bytes: Buffer): boolean => this.#borrow(bytes);
   readonly #onEnd = (): void => this.#leftBehind();
   readonly #onError = (error: Error): void => this.#fail(error);
   readonly #onClose = (): void => this.#closed();
@@ -100,6 +85,7 @@ export class Connection implements Line, Sender {
     this.socket = socket;
     this.remoteAddress = socket.remoteAddress ?? "";
     this.#since = front.now;
+    if (front.received) readInto(socket, front.received, this.#onRead);
     socket.on("data", this.#onData);
     socket.on("end", this.#onEnd);
     socket.on("error", this.#onError);
@@ -117,6 +103,21 @@ export class Connection implements Line, Sender {
   /** Nothing has come since the last answer. */
   get isIdle(): boolean {
     return this.#state === idle;
+  }
+
+  /** False: whoever has the connection now wants no more. */
+  #borrow(bytes: Buffer): boolean {
+    // Node's own, for instance what became a WebSocket.
+    if (this.#state === over) return this.socket.push(Buffer.from(bytes));
+    this.#isBorrowed = true;
+    this.#receive(bytes);
+    if (this.#held !== undefined) this.#held = this.#own(this.#held);
+    this.#isBorrowed = false;
+    return true;
+  }
+
+  #own(bytes: Buffer): Buffer {
+    return this.#isBorrowed ? copyOf(bytes) : bytes;
   }
 
   #receive(bytes: Buffer): void {
@@ -149,7 +150,7 @@ export class Connection implements Line, Sender {
     }
     const { options } = this.#front;
     const size = bytes.length;
-    const head = this.#readHead(bytes);
+    const head = this.#head.read(bytes, options);
     if (head === incomplete && size < maxHeadBytes) {
       if (this.#state !== inHead) {
         this.#state = inHead;
@@ -168,7 +169,7 @@ export class Connection implements Line, Sender {
     if (size >= end) {
       this.#state = answering;
       this.#held = size > end ? bytes.subarray(end) : undefined;
-      exchange.takeBody(bytes.subarray(head.bytes, end));
+      exchange.takeBody(this.#own(bytes.subarray(head.bytes, end)));
     } else {
       this.#state = inBody;
       this.#held = undefined;
@@ -176,30 +177,6 @@ export class Connection implements Line, Sender {
       if (size > head.bytes) this.#takeBody(bytes.subarray(head.bytes));
     }
     options.take(exchange);
-  }
-
-  #readHead(bytes: Buffer): ReturnType<typeof readRequestHead> {
-    const { options } = this.#front;
-    const size = bytes.length;
-    const last = this.#lastHead;
-    const lastBytes = this.#lastHeadBytes;
-    // Many clients send the same head again and again.
-    if (last !== undefined && lastBytes !== undefined && size >= last.bytes) {
-      if (bytes.compare(lastBytes, 0, last.bytes, 0, last.bytes) === 0) {
-        this.#changes = 0;
-        return last;
-      }
-      this.#changes += 1;
-    }
-    let head = readRequestHead(bytes, bytes.toString("latin1", 0, Math.min(size, firstLookBytes)), options);
-    if (head === incomplete && size > firstLookBytes)
-      head = readRequestHead(bytes, bytes.toString("latin1", 0, Math.min(size, maxHeadBytes)), options);
-    if (head === undefined || head === incomplete) return head;
-    if (this.#changes < maxChanges) {
-      this.#lastHead = head;
-      this.#lastHeadBytes = Buffer.from(bytes.subarray(0, head.bytes));
-    } else this.#lastHead = this.#lastHeadBytes = undefined;
-    return head;
   }
 
   /** Gives what comes after the body. */
@@ -303,7 +280,7 @@ export class Connection implements Line, Sender {
     this.#leave();
     if (state === inHead || state === inBody) {
       if (exchange?.begun) socket.destroy();
-      else if (!server.emit("clientError", cutShort(exchange), socket)) socket.destroy();
+      else if (!server.emit("clientError", cutShort(exchange?.url), socket)) socket.destroy();
     } else socket.end();
     this.#abandon();
   }
@@ -350,7 +327,7 @@ export class Connection implements Line, Sender {
     this.#front.onGone(this);
     this.#front.handOver(socket);
     // At once: what comes next goes to node's parser directly.
-    socket.emit("data", bytes);
+    socket.emit("data", this.#own(bytes));
     this.#resume();
   }
 
@@ -391,7 +368,7 @@ export class Connection implements Line, Sender {
     const exchange = this.#exchange;
     this.#leave();
     if (exchange?.begun) socket.destroy();
-    else if (!this.#front.server.emit("clientError", tooSlow(exchange), socket)) socket.destroy();
+    else if (!this.#front.server.emit("clientError", tooSlow(exchange?.url), socket)) socket.destroy();
     this.#abandon();
   }
 
@@ -410,14 +387,8 @@ export class Connection implements Line, Sender {
 
 const settle = (connection: Connection): void => connection.settle();
 
-const tooSlow = (exchange: Exchange | undefined): Error =>
-  broken("ERR_HTTP_REQUEST_TIMEOUT", "the request did not come in time", exchange);
-
-const cutShort = (exchange: Exchange | undefined): Error =>
-  broken("HPE_INVALID_EOF_STATE", "the request was cut short", exchange);
-
-/** As node:http tells it; `rawPacket` has the path, where it is known. */
-function broken(code: string, message: string, exchange: Exchange | undefined): Error {
-  const error = Object.assign(new Error(message), { code });
-  return exchange ? Object.assign(error, { rawPacket: Buffer.from(`POST ${exchange.url} HTTP/1.1`) }) : error;
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafe(bytes.length);
+  copy.set(bytes);
+  return copy;
 }

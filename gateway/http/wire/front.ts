@@ -3,10 +3,14 @@ import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import { headEnds } from "./answer-head.ts";
-import { Connection, type Front, sweepMs, type WireOptions } from "./connection.ts";
+import { Connection, type Front, sweepMs } from "./connection.ts";
+import type { WireOptions } from "./options.ts";
 
 export type { PlainRequest } from "./answer.ts";
-export type { WireOptions } from "./connection.ts";
+export type { WireOptions } from "./options.ts";
+
+/** As much as Node reads at once. */
+const receivedBytes = 64 * 1024;
 
 export interface WireFront {
   /** Connections that node:http knows nothing of. */
@@ -26,6 +30,7 @@ export function readPlainRequests(server: Server, options: WireOptions): WireFro
   // Node adds its own in the constructor.
   const [own] = server.listeners(event);
   if (!isListener(own)) throw new Error("the server does not listen to its connections");
+  const isPlain = !(server instanceof TlsServer);
   const open = new Set<Connection>();
   let sweep: NodeJS.Timeout | undefined;
 
@@ -35,7 +40,8 @@ export function readPlainRequests(server: Server, options: WireOptions): WireFro
     now: 0,
     headEnds: headEnds(options.keepAliveTimeoutMs),
     // Of TLS the bytes are known to be handed over only when it says so.
-    writesAtOnce: !(server instanceof TlsServer),
+    writesAtOnce: isPlain,
+    received: isPlain ? Buffer.allocUnsafeSlow(receivedBytes) : undefined,
     handOver: (socket) => void own.call(server, socket),
     onGone(connection) {
       open.delete(connection);

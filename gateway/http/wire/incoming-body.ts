@@ -43,12 +43,8 @@ export class IncomingBody {
     const length = this.#length;
     const before = this.have;
     this.have = before + part.length;
-    if (part.length === length) {
-      this.#room = part;
-      return;
-    }
     if (this.#room === undefined || this.have > this.#room.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.min(length, Math.max(2 * this.have, firstRoom)));
+      const larger = Buffer.allocUnsafe(Math.min(length, Math.max(2 * this.have, firstRoom)));
       this.#room?.copy(larger, 0, 0, before);
       this.#room = larger;
     }
