@@ -139,3 +139,11 @@ export function describeFailures({ failures }: LoadReport): string {
   });
   return [`${failures.length} failures`, ...lines].join("\n");
 }
+
+/**
+ * nginx before 1.27.4 closes a kept connection when a stream on it ends after a reload; who sends the next request in that very
+ * moment finds it closed before anything of an answer came.
+ */
+export function closedAtReload({ reused, got, afterMs }: LoadFailure): boolean {
+  return reused && afterMs < 100 && /^(socket hang up|read ECONNRESET) before any answer/.test(got);
+}

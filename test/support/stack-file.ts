@@ -19,7 +19,8 @@ export function writeSections(file: string, sections: Sections): void {
   const given = Object.entries(sections)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => [`openclaw-stack:${name}`, value]);
-  writeFileSync(file, stringify({ ...before, config: Object.fromEntries([...given, ...secrets]) }));
+  const config = Object.fromEntries([...secrets, ...given]);
+  writeFileSync(file, stringify({ ...before, config }, { aliasDuplicateObjects: false }));
 }
 
 /** Checkpoints and what goes with them, of all stacks that are kept in a home: each file with its content. */
