@@ -5,7 +5,8 @@ import { Agent, type IncomingMessage, request } from "node:http";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { freePort } from "../support/free-port.ts";
-import { type LocalClone, makeClone, processesOf } from "../support/local-clone.ts";
+import { type LocalClone, makeClone } from "../support/local-clone.ts";
+import { processesOf } from "../support/remove-folder.ts";
 
 let place: LocalClone;
 let port: number;

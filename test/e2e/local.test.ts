@@ -6,7 +6,8 @@ import net from "node:net";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { freePort } from "../support/free-port.ts";
-import { type LocalClone, makeClone, processesOf } from "../support/local-clone.ts";
+import { type LocalClone, makeClone } from "../support/local-clone.ts";
+import { processesOf } from "../support/remove-folder.ts";
 
 const clones: LocalClone[] = [];
 after(async () => {

@@ -2,10 +2,12 @@
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import type { TestDocker } from "./docker.ts";
 
 const inspected = z.looseObject({
+  Id: z.string(),
   Name: z.string(),
   Config: z.looseObject({ Image: z.string(), Hostname: z.string(), Labels: z.record(z.string(), z.string()) }),
   HostConfig: z.looseObject({}),
@@ -20,12 +22,21 @@ const named = z.looseObject({ Name: z.string(), Labels: z.record(z.string(), z.s
 
 /** Line by line, so that a difference shows. `secret`: volumes whose contents are made by chance, or by the services. */
 export async function dockerTree(docker: TestDocker, secret: RegExp): Promise<string[]> {
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(120_000);
   const get = (path: string) => docker.daemon.bytes({ method: "GET", path }, signal).then((bytes) => JSON.parse(String(bytes)));
   const lines: string[] = [];
-  const containers = z.array(z.object({ Id: z.string() })).parse(await get("/containers/json?all=true"));
-  for (const { Id } of containers) {
-    const { Name, Config, HostConfig, Mounts, State, NetworkSettings } = inspected.parse(await get(`/containers/${Id}/json`));
+
+  /** All containers, once none is still being tried for the first time. */
+  async function settled(): Promise<z.infer<typeof inspected>[]> {
+    for (;;) {
+      const list = z.array(z.object({ Id: z.string() })).parse(await get("/containers/json?all=true"));
+      const containers = await Promise.all(list.map(async ({ Id }) => inspected.parse(await get(`/containers/${Id}/json`))));
+      if (containers.every(({ State }) => State.Health?.Status !== "starting")) return containers;
+      await pause(100, undefined, { signal });
+    }
+  }
+
+  for (const { Id, Name, Config, HostConfig, Mounts, State, NetworkSettings } of await settled()) {
     const networks = Object.entries(NetworkSettings.Networks)
       .map(([network, { Aliases }]) => [network, (Aliases ?? []).filter((alias) => !Id.startsWith(alias)).sort()])
       .sort();
@@ -53,11 +64,12 @@ export async function dockerTree(docker: TestDocker, secret: RegExp): Promise<st
   return lines.sort();
 }
 
-/** Names, modes, owners; with their sums where their contents are to be the same. */
-export function filesIn(folder: string, sums: boolean, below = ""): string[] {
+/** Names, modes, owners; with their sums where their contents are to be the same. What the services work with comes and goes. */
+function filesIn(folder: string, sums: boolean, below = ""): string[] {
   return readdirSync(join(folder, below)).flatMap((name) => {
     const path = join(below, name);
-    const status = lstatSync(join(folder, path));
+    const status = lstatSync(join(folder, path), { throwIfNoEntry: false });
+    if (!status) return [];
     const line = `${path} ${status.mode.toString(8)} ${status.uid}:${status.gid}`;
     if (status.isDirectory()) return [line, ...filesIn(folder, sums, path)];
     const sum =

@@ -1,12 +1,13 @@
 // A real Docker daemon for a test: its own folders, socket and network, apart from any daemon of the machine.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectDaemon, type Daemon } from "../../engine/providers/docker/api.ts";
 import { tarArchive } from "../../engine/providers/docker/tar.ts";
 import { installPrograms } from "./debian-packages.ts";
+import { removeFolder } from "./remove-folder.ts";
 
 export interface TestDocker {
   /** unix:///… */
@@ -79,9 +80,9 @@ export async function startDocker(
     daemon.close();
     await removeAll(host).catch(() => {});
     await end();
-    for (const mount of mountsUnder(folder)) spawnSync("umount", ["-l", mount]);
+    // Where the daemon had to be killed, its containers are there still.
+    await removeFolder(folder);
     spawnSync(ip, [...inside, "link", "delete", bridge]);
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 
   async function end(): Promise<void> {
@@ -163,14 +164,6 @@ async function removeAll(host: string): Promise<void> {
     await daemon.bytes({ method: "DELETE", path: `/networks/${String(Id)}` }, signal);
   }
   daemon.close();
-}
-
-function mountsUnder(folder: string): string[] {
-  const lines = readFileSync("/proc/self/mounts", "utf8").split("\n");
-  return lines
-    .map((line) => line.split(" ")[1] ?? "")
-    .filter((path) => path.startsWith(`${folder}/`))
-    .reverse();
 }
 
 async function importBase(daemon: Daemon, name: string): Promise<string> {

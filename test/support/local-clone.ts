@@ -1,9 +1,10 @@
 /** A copy of the repository with a home of its own, in which the operator's commands run as a user would run them. */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, symlinkSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { linkIfThere, type Outcome, type RunOptions as RunningOptions, readIfThere, runCommand } from "./outcome.ts";
+import { type Outcome, type RunOptions as RunningOptions, runCommand } from "./outcome.ts";
+import { removeFolder } from "./remove-folder.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -51,16 +52,7 @@ export function makeClone(name: string, modules: "link" | "none" = "link"): Loca
       ),
     npm: (args, options) => execute("npm", args, options),
     shell: (command, options) => execute("sh", ["-c", command], options),
-    async remove() {
-      for (const pid of processesOf(base)) {
-        try {
-          process.kill(pid, "SIGKILL");
-        } catch {
-          // Gone in the meantime.
-        }
-      }
-      rmSync(base, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
-    },
+    remove: () => removeFolder(base),
   };
 }
 
@@ -75,17 +67,6 @@ export function copyRepository(directory: string): void {
     // A file that is listed may have been removed since.
     cpSync(join(root, file), join(directory, file), { force: true, errorOnExist: false, recursive: false });
   }
-}
-
-/** Processes that work in a folder, or were started with a path in it. */
-export function processesOf(folder: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      if (pid === process.pid) return false;
-      return readIfThere(`/proc/${pid}/cmdline`).includes(folder) || linkIfThere(`/proc/${pid}/cwd`).startsWith(folder);
-    });
 }
 
 /** npm's own settings stay (mirror, cache); what would change the stack's does not. */
