@@ -4,12 +4,12 @@ import { setTimeout as pause } from "node:timers/promises";
 /** A look that throws is no yes; the last one's error is the cause. */
 export async function eventually(what: string, isSo: () => Promise<boolean>, timeoutMs = 90_000): Promise<void> {
   for (const until = Date.now() + timeoutMs; ; await pause(200)) {
-    let cause: unknown;
+    let more = {};
     try {
       if (await isSo()) return;
-    } catch (error) {
-      cause = error;
+    } catch (cause) {
+      more = { cause };
     }
-    if (Date.now() > until) throw new Error(`not within ${timeoutMs / 1000} s: ${what}`, { cause });
+    if (Date.now() > until) throw new Error(`not within ${timeoutMs / 1000} s: ${what}`, more);
   }
 }

@@ -1,6 +1,7 @@
 /** Ten wrong tokens shut out the address that they came from, and nobody else: neither others nor the guesser's other address. */
 import assert from "node:assert/strict";
-import { eventually, type VmServer } from "./vm-server.ts";
+import { eventually } from "./eventually.ts";
+import type { VmServer } from "./vm-server.ts";
 
 export async function bansTheGuesserOnly(server: VmServer, token: string): Promise<void> {
   const { network, machine } = server;

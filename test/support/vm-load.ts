@@ -4,7 +4,8 @@
  * another port and with the echo server in the gateway's place, served by the same processes with the same certificate.
  */
 import { describeFailures, type Load, type LoadFailure, type LoadReport, startLoad } from "./constant-load.ts";
-import { eventually, type VmServer } from "./vm-server.ts";
+import { eventually } from "./eventually.ts";
+import type { VmServer } from "./vm-server.ts";
 
 /** To be let in by the server's firewall. */
 export const echoPort = 8443;

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "node:tls";
 import { parse, stringify } from "yaml";
 import { z } from "zod";
 import { type Authority, makeAuthority } from "./certificates.ts";
 import type { Suite } from "./debian-root.ts";
+import { eventually } from "./eventually.ts";
 import { type LocalClone, makeClone } from "./local-clone.ts";
 import { type Machine, startMachine } from "./machine.ts";
 import { makeNetwork, type Network } from "./network.ts";
@@ -141,12 +141,6 @@ async function shown(host: string): Promise<string> {
     return "";
   } finally {
     socket.destroy();
-  }
-}
-
-export async function eventually(what: string, isSo: () => Promise<boolean>, timeoutMs = 90_000): Promise<void> {
-  for (const until = Date.now() + timeoutMs; !(await isSo()); await pause(200)) {
-    assert.ok(Date.now() < until, `not within ${timeoutMs} ms: ${what}`);
   }
 }
 

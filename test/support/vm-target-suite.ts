@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { LoadFailure } from "./constant-load.ts";
 import type { Suite } from "./debian-root.ts";
+import { eventually } from "./eventually.ts";
 import { whyNoMachine } from "./machine.ts";
 import { bansTheGuesserOnly } from "./vm-bans.ts";
 import { describeVmFailures, echoPort, removeEchoSite, startVmLoad, type VmLoad } from "./vm-load.ts";
-import { eventually, makeVmServer, type Sections, stopwatch, type VmServer } from "./vm-server.ts";
+import { makeVmServer, type Sections, stopwatch, type VmServer } from "./vm-server.ts";
 
 export interface VmTargetCase {
   name: string;
