@@ -9,13 +9,11 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createGuardian } from "../../engine/guardian.ts";
 import { createCommandProvider } from "../../engine/providers/command/provider.ts";
-import type { ProviderLog } from "../../engine/providers/provider.ts";
 import { isMap, type PropertyMap } from "../../engine/values.ts";
-import { beside } from "../support/replay-beside.ts";
+import { replayBeside } from "../support/replay-beside.ts";
 import { readText } from "../support/replay-recording.ts";
-import { privateKey, replayStep } from "../support/replay-run.ts";
+import { privateKey } from "../support/replay-run.ts";
 import { replaySteps } from "../support/replay-steps.ts";
-import { type Problem, verify } from "../support/replay-verify.ts";
 import { publicKeyOf, type Sshd, startSshd, whyNoSshd } from "../support/sshd.ts";
 
 const steps = replaySteps.filter((step) => step.recording === "remote");
@@ -67,22 +65,13 @@ describe("recordings of remote commands, on a real host", { skip: whyNoSshd(), c
   for (const step of steps) {
     test(step.step, { timeout: 60_000 }, async () => {
       const logins = sshd.logins();
-      const differences: string[] = [];
-      const logs: ProviderLog[] = [];
-      const [replay] = await replayStep(step, (players, program) =>
-        beside(players, {
-          pkg: "command",
-          create: (log) => createCommandProvider({ programDirectory: program, guardian, log }),
-          ours: (_method, request) => translation.ours(request),
-          compare: compare(translation),
-          differences,
-          logs,
-        }),
-      );
-      assert.ok(replay);
-      const problems: Problem[] = verify(replay);
-      const wrong = problems.filter((problem) => !(step.races && problem.chance)).map((problem) => problem.text);
-      assert.deepEqual([...differences, ...wrong], []);
+      const { wrong, logs } = await replayBeside(step, {
+        pkg: "command",
+        create: (program, log) => createCommandProvider({ programDirectory: program, guardian, log }),
+        ours: (_method, request) => translation.ours(request),
+        compare: compare(translation),
+      });
+      assert.deepEqual(wrong, []);
       last = wanted[step.step] ?? last;
       assert.deepEqual(host(), last, "files on the host");
       const told = logs.filter((entry) => !entry.ephemeral).map(({ severity, message }) => ({ severity, message }));

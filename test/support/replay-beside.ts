@@ -5,8 +5,11 @@
 import { type Provider, ProviderError, type ProviderHost, type ProviderLog } from "../../engine/providers/provider.ts";
 import { isMap, type PropertyMap, type Value } from "../../engine/values.ts";
 import { callProvider } from "./provider-call.ts";
+import { type Replay, replayStep } from "./replay-run.ts";
+import type { ReplayStep } from "./replay-steps.ts";
+import { type Problem, verify } from "./replay-verify.ts";
 
-export interface Beside {
+interface Beside {
   /** Only of this package; the others are played alone. */
   pkg: string;
   create(log: (entry: ProviderLog) => void): Provider;
@@ -18,7 +21,25 @@ export interface Beside {
   logs: ProviderLog[];
 }
 
-export function beside(players: ProviderHost, notes: Beside): ProviderHost {
+/** One step with our provider beside the players: the replay, what is wrong with it and with our answers, and what ours logged. */
+export async function replayBeside(
+  step: ReplayStep,
+  provider: Pick<Beside, "pkg" | "ours" | "compare"> & {
+    create(programDirectory: string, log: (entry: ProviderLog) => void): Provider;
+  },
+): Promise<{ replay: Replay; wrong: string[]; logs: ProviderLog[] }> {
+  const differences: string[] = [];
+  const logs: ProviderLog[] = [];
+  const [replay] = await replayStep(step, (players, directory) =>
+    beside(players, { ...provider, create: (log) => provider.create(directory, log), differences, logs }),
+  );
+  if (!replay) throw new Error(`${step.step} has no deployment`);
+  const problems: Problem[] = verify(replay);
+  const wrong = problems.filter((problem) => !(step.races && problem.chance)).map((problem) => problem.text);
+  return { replay, wrong: [...differences, ...wrong], logs };
+}
+
+function beside(players: ProviderHost, notes: Beside): ProviderHost {
   return {
     async load(pkg, version, log) {
       const player = await players.load(pkg, version, log);
