@@ -5,13 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { z } from "zod";
-import { createDockerProvider } from "../../engine/providers/docker/provider.ts";
-import { ProviderError } from "../../engine/providers/provider.ts";
-import type { PropertyMap } from "../../engine/values.ts";
 import { connectDocker } from "../../infra/components/docker/client.ts";
 import { type Authority, makeAuthority } from "../support/certificates.ts";
 import { bridgeAddress, startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
 import { type DockerStackTest, makeDockerStack } from "../support/docker-stack.ts";
+import { volumeThrough } from "../support/docker-volume.ts";
 import { freePort } from "../support/free-port.ts";
 
 describe("a Docker daemon behind TLS", { skip: whyNoDocker() ?? false, timeout: 300_000 }, () => {
@@ -65,24 +63,6 @@ describe("a Docker daemon behind TLS", { skip: whyNoDocker() ?? false, timeout: 
     return folder;
   }
 
-  /** Makes a volume there and takes it away again, as the engine does. */
-  async function throughProvider(args: PropertyMap): Promise<string> {
-    const provider = createDockerProvider({ programDirectory: base, log() {} });
-    const signal = AbortSignal.timeout(60_000);
-    const urn = "urn:pulumi:dev::p::docker:index/volume:Volume::x";
-    try {
-      await provider.configure({ args: { host, ...args } });
-      const { id = "" } = await provider.create({ urn, properties: { name: "by-tls" } }, signal);
-      await provider.delete({ urn, id, properties: {} }, signal);
-      return id;
-    } catch (error) {
-      assert.ok(error instanceof ProviderError, String(error));
-      return error.message;
-    } finally {
-      await provider.close();
-    }
-  }
-
   /** As the programs do that write files and look at containers. */
   async function throughClient(certificates: string): Promise<string> {
     const client = connectDocker({ host, sshOptions: [], certificates });
@@ -97,11 +77,11 @@ describe("a Docker daemon behind TLS", { skip: whyNoDocker() ?? false, timeout: 
   }
 
   test("the engine's provider: in with the right certificates, and with no others", async () => {
-    assert.equal(await throughProvider({ certPath: folders.right }), "by-tls");
+    assert.equal(await volumeThrough({ host, certPath: folders.right }, base), "way");
     const refused = [
-      [await throughProvider({ certPath: folders.otherAuthority }), /certificate/],
-      [await throughProvider({ certPath: folders.otherClient }), /certificate|unknown ca|ECONNRESET|EPIPE/i],
-      [await throughProvider({}), /Error pinging Docker server/],
+      [await volumeThrough({ host, certPath: folders.otherAuthority }, base), /certificate/],
+      [await volumeThrough({ host, certPath: folders.otherClient }, base), /certificate|unknown ca|ECONNRESET|EPIPE/i],
+      [await volumeThrough({ host }, base), /Error pinging Docker server/],
     ] as const;
     for (const [said, expected] of refused) {
       assert.match(said, expected);

@@ -15,6 +15,7 @@ import { bcrypt } from "../../engine/providers/random/bcrypt.ts";
 import type { PropertyMap } from "../../engine/values.ts";
 import { type Authority, makeAuthority } from "../support/certificates.ts";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
+import { volumeThrough } from "../support/docker-volume.ts";
 import { freePort } from "../support/free-port.ts";
 
 const skip = whyNoDocker({ "docker-registry": "docker-registry" });
@@ -37,23 +38,7 @@ describe("ways to a daemon and to images", { skip: skip ?? false }, () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Makes a volume there and takes it away again. */
-  async function use(args: PropertyMap): Promise<string> {
-    const provider = createDockerProvider({ programDirectory: folder, log() {} });
-    const signal = AbortSignal.timeout(30_000);
-    const urn = "urn:pulumi:dev::p::docker:index/volume:Volume::x";
-    try {
-      await provider.configure({ args });
-      const { id = "" } = await provider.create({ urn, properties: { name: "way" } }, signal);
-      await provider.delete({ urn, id, properties: {} }, signal);
-      return id;
-    } catch (error) {
-      assert.ok(error instanceof ProviderError, String(error));
-      return error.message;
-    } finally {
-      await provider.close();
-    }
-  }
+  const use = (args: PropertyMap): Promise<string> => volumeThrough(args, folder);
 
   test("TLS with certificates on both sides", async (t) => {
     const server = authority.issue("server", ["127.0.0.1"]);
