@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
+import { assertFindings } from "../support/doctor-findings.ts";
 import { freePort } from "../support/free-port.ts";
 import { type LocalClone, makeClone } from "../support/local-clone.ts";
 import { makeKey, type Sshd, startSshd, whyNoSshd } from "../support/sshd.ts";
@@ -37,22 +38,9 @@ function write(own: Sections = {}, more: Sections = {}): void {
 
 /** The checks that found something, each with the pattern of its message; no other one did. */
 async function finds(expected: { [check: string]: RegExp }): Promise<string> {
-  const { code, text } = await clone.operate(["doctor", "-s", stack], { environment: { PATH: programs } });
-  const found = [...text.matchAll(/^(?:error|warning) +([^:]+): (.*)$/gm)].map(([, check = "", message = ""]) => ({
-    check,
-    message,
-  }));
-  for (const [check, pattern] of Object.entries(expected)) {
-    assert.ok(
-      found.some((one) => one.check === check && pattern.test(one.message)),
-      `${check} did not say ${pattern}:\n${text}`,
-    );
-  }
+  const outcome = await clone.operate(["doctor", "-s", stack], { environment: { PATH: programs } });
   // A small disk is a warning at most, and the machine's own.
-  const names = new Set(found.map(({ check }) => check).filter((check) => check in expected || check !== "disk"));
-  assert.deepEqual([...names].sort(), Object.keys(expected).sort(), text);
-  assert.equal(code, 1, text);
-  return text;
+  return assertFindings(outcome, expected, ["disk"]);
 }
 
 /** All that a deployment makes. */

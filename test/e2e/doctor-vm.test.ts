@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { assertFindings } from "../support/doctor-findings.ts";
 import { type LocalClone, makeClone } from "../support/local-clone.ts";
 import { type Machine, startMachine, whyNoMachine } from "../support/machine.ts";
 import { makeKey } from "../support/sshd.ts";
@@ -31,20 +32,7 @@ async function doctor(): Promise<{ code: number; text: string }> {
 
 /** The lines of the checks that found something, each with the pattern of its message; no other one is an error. */
 async function finds(expected: { [check: string]: RegExp }): Promise<string> {
-  const { code, text } = await doctor();
-  const found = [...text.matchAll(/^(?:error|warning) +([^:]+): (.*)$/gm)].map(([, check = "", message = ""]) => ({
-    check,
-    message,
-  }));
-  for (const [check, pattern] of Object.entries(expected)) {
-    assert.ok(
-      found.some((one) => one.check === check && pattern.test(one.message)),
-      `${check} did not say ${pattern}:\n${text}`,
-    );
-  }
-  assert.deepEqual([...new Set(found.map(({ check }) => check))].sort(), Object.keys(expected).sort(), text);
-  assert.equal(code, 1, text);
-  return text;
+  return assertFindings(await doctor(), expected);
 }
 
 /** `up` says it and ends; on the server and in the stack's state nothing differs from before. */
