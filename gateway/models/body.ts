@@ -1,5 +1,6 @@
 // The request's bytes: checked once, and forwarded as they are; only the model's name is rewritten, in the bytes.
 import { GatewayError, messageOf } from "../errors.ts";
+import { scanTop } from "./body-scan.ts";
 
 export interface ModelRequest {
   /** Undefined: the client leaves the choice to the gateway. */
@@ -7,18 +8,16 @@ export interface ModelRequest {
   readonly stream: boolean;
 }
 
+/** Bytes: what is shorter is parsed as quickly, and judged to its last letter. */
+const scannedFrom = 2048;
+
 /** Checks what the gateway itself has to know; the rest is the upstream's business. */
 export function readModelRequest(body: unknown): ModelRequest & { readonly bytes: Buffer } {
   if (!Buffer.isBuffer(body) || body.length === 0)
     throw new GatewayError("invalid_json", "The request has no body: send JSON.");
-  let value: unknown;
-  try {
-    value = JSON.parse(body.toString("utf8"));
-  } catch (error) {
-    // V8 quotes the text around the error; a request's content does not belong in messages.
-    const at = /position (\d+)/.exec(messageOf(error))?.[1];
-    throw new GatewayError("invalid_json", `The body is not JSON${at ? ` (at byte ${at})` : ""}.`);
-  }
+  const top = body.length > scannedFrom ? scanTop(body) : undefined;
+  if (top !== undefined) return { model: top.model, stream: top.stream, bytes: body };
+  const value = parseBody(body);
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new GatewayError("invalid_request", "The body must be a JSON object.");
   const model: unknown = Reflect.get(value, "model");
@@ -36,9 +35,20 @@ export function readModelRequest(body: unknown): ModelRequest & { readonly bytes
   return { model: typeof model === "string" ? model : undefined, stream: stream === true, bytes: body };
 }
 
+/** The whole of it. A long body is sound up to here but for the inside of its texts. */
+export function parseBody(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString("utf8"));
+  } catch (error) {
+    // V8 quotes the text around the error; a request's content does not belong in messages.
+    const at = /position (\d+)/.exec(messageOf(error))?.[1];
+    throw new GatewayError("invalid_json", `The body is not JSON${at ? ` (at byte ${at})` : ""}.`);
+  }
+}
+
 /** What all requests of a conversation have in common: all up to the first message of the user. */
 export function conversationStart(body: Buffer): string | undefined {
-  const value: unknown = JSON.parse(body.toString("utf8"));
+  const value = parseBody(body);
   if (typeof value !== "object" || value === null) return undefined;
   const messages: unknown = Reflect.get(value, "messages") ?? Reflect.get(value, "input");
   if (!Array.isArray(messages)) return typeof messages === "string" ? messages : undefined;

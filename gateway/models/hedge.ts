@@ -1,6 +1,7 @@
 // When a second upstream is asked on top of one that takes long to answer: after a fixed time, or after one that most answers need less than.
 
 import { hedgeDefaults } from "../config/routing.ts";
+import { parseBody } from "./body.ts";
 import { isFormApi } from "./form.ts";
 import type { Route } from "./router.ts";
 import type { ModelWork } from "./work.ts";
@@ -93,7 +94,7 @@ function quantileOf(samples: Samples | undefined, quantile: number): number | un
 function isSafeToRepeat({ api, body }: ModelWork): boolean {
   if (isFormApi(api)) return false;
   if (api !== "responses" && !body.includes('"store"')) return true;
-  const asked: unknown = JSON.parse(body.toString("utf8"));
+  const asked = parseBody(body);
   if (typeof asked !== "object" || asked === null) return false;
   const store: unknown = Reflect.get(asked, "store");
   return api === "responses" ? store === false : store !== true;

@@ -1,7 +1,8 @@
 // Images go only to models that declare that they read them (models.providers.<id>.models[].input).
 import { GatewayError } from "../errors.ts";
+import { parseBody } from "./body.ts";
 import type { Route } from "./router.ts";
-import { isJson, jsonOf, listOf, parseJson } from "./translate/json.ts";
+import { isJson, jsonOf, listOf } from "./translate/json.ts";
 import type { ModelWork } from "./work.ts";
 
 /** Those of the routes that read what the request holds. Throws a GatewayError where there is none. */
@@ -37,8 +38,8 @@ function holdsImage(body: Buffer): boolean {
   const isImage = (value: unknown): boolean =>
     Array.isArray(value) &&
     value.some((entry) => (isJson(entry) && imageTypes.includes(entry.type)) || isImage(jsonOf(entry).content));
-  const asked = parseJson(body.toString("utf8"));
-  return [...listOf(asked?.messages), ...listOf(asked?.input)].some((value) => {
+  const asked = jsonOf(parseBody(body));
+  return [...listOf(asked.messages), ...listOf(asked.input)].some((value) => {
     const message = jsonOf(value);
     return isImage(message.content) || isImage(message.output);
   });

@@ -1,9 +1,10 @@
 // Token counts of streams whose client did not ask for them: the upstream is asked, and what it says of them is kept from the client.
 // https://platform.openai.com/docs/api-reference/chat/create (stream_options.include_usage)
 import type { GatewayError } from "../errors.ts";
+import { parseBody } from "./body.ts";
 import type { CallSink, ModelCall, ModelEntry } from "./provider.ts";
 import { readChatUsage } from "./translate/chat-answer.ts";
-import { isJson, parseJson } from "./translate/json.ts";
+import { isJson, jsonOf, parseJson } from "./translate/json.ts";
 import { toUsage } from "./translate/neutral.ts";
 import type { Usage } from "./usage.ts";
 
@@ -26,7 +27,7 @@ export function askForUsage(
   if (model?.compat?.supportsUsageInStreaming === false) return undefined;
   const { body } = call;
   // Where the client says anything of it, its word stands.
-  if (body.includes('"stream_options"') && parseJson(body.toString("utf8"))?.stream_options !== undefined) return undefined;
+  if (body.includes('"stream_options"') && jsonOf(parseBody(body)).stream_options !== undefined) return undefined;
   const begin = body.indexOf(brace) + 1;
   return { body: Buffer.concat([body.subarray(0, begin), asking, body.subarray(begin)]), sink: new WithoutUsage(sink) };
 }

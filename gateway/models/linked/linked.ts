@@ -3,9 +3,10 @@ import { lookup } from "node:dns";
 import { isIP } from "node:net";
 import type { RemoteContent } from "../../config/remote-content.ts";
 import { GatewayError, toGatewayError } from "../../errors.ts";
+import { parseBody } from "../body.ts";
 import { hostRefusal, type Resolve, refusal } from "../destination.ts";
+import { isFormApi } from "../form.ts";
 import type { CallHandle } from "../provider.ts";
-import { parseJson } from "../translate/json.ts";
 import type { ModelWork, Serve } from "../work.ts";
 import { fetchLink, linkReach, refuse } from "./fetch-link.ts";
 import { findLinks, type Link, mayHoldLinks } from "./find.ts";
@@ -15,12 +16,12 @@ const maxLinks = 32;
 
 export function createLinked(next: Serve, resolve?: Resolve): Serve {
   return (work, sink) => {
-    if (!mayHoldLinks(work.body)) {
+    if (isFormApi(work.api) || !mayHoldLinks(work.body)) {
       work.isWordsOnly = true;
       return next(work, sink);
     }
     const settings = work.runtime.stack.remoteContent;
-    const root = parseJson(work.body.toString("utf8"));
+    const root = parseBody(work.body);
     const links = findLinks(root);
     if (links.length === 0) return next(work, sink);
     if (links.length > maxLinks)

@@ -1,8 +1,9 @@
 // Anthropic's count of tokens for providers that cannot count: an estimate, and said to be one.
 // https://docs.anthropic.com/en/api/messages-count-tokens
 import { GatewayError } from "../../errors.ts";
+import { parseBody } from "../body.ts";
 import type { CallHandle, CallSink, ModelCall } from "../provider.ts";
-import { parseJson } from "./json.ts";
+import { jsonOf } from "./json.ts";
 import { readMessagesAsked } from "./messages-request.ts";
 import type { Part } from "./neutral.ts";
 import { noCall } from "./translated.ts";
@@ -15,7 +16,7 @@ const tokensPerImage = 1400;
 
 export function countTokens(call: ModelCall, sink: CallSink): CallHandle {
   try {
-    const asked = readMessagesAsked(parseJson(call.body.toString("utf8")) ?? {});
+    const asked = readMessagesAsked(jsonOf(parseBody(call.body)));
     const parts = asked.messages.reduce((sum, message) => sum + tokensPerMessage + sizeOf(message.parts), 0);
     const tools = asked.tools.reduce((sum, tool) => sum + sizeOfText(JSON.stringify(tool)), 0);
     const bytes = Buffer.from(JSON.stringify({ input_tokens: Math.ceil(parts + tools), estimated: true }));

@@ -1,7 +1,8 @@
 // A call whose request and whole answer are rewritten as JSON, without streaming: for what is not a conversation.
 import { GatewayError } from "../../errors.ts";
+import { parseBody } from "../body.ts";
 import type { CallHandle, CallSink, ModelCall } from "../provider.ts";
-import { type Json, parseJson } from "./json.ts";
+import { type Json, jsonOf, parseJson } from "./json.ts";
 import { asGatewayError, noCall, withoutBody } from "./translated.ts";
 
 export interface Rewriting {
@@ -20,7 +21,7 @@ export function rewrittenCall(
 ): CallHandle {
   let rewriting: Rewriting;
   try {
-    rewriting = rewrite(parseJson(call.body.toString("utf8")) ?? {});
+    rewriting = rewrite(jsonOf(parseBody(call.body)));
   } catch (error) {
     sink.fail(asGatewayError(error));
     return noCall;

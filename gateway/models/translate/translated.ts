@@ -1,5 +1,6 @@
 // One call in another API than the client's: the request is rewritten, and the answer's events as they come; nothing is kept but the event under way.
 import { GatewayError } from "../../errors.ts";
+import { parseBody } from "../body.ts";
 import type { CallHandle, CallSink, ModelCall } from "../provider.ts";
 import { jsonOf, parseJson } from "./json.ts";
 import { createEventReader, createLineReader } from "./lines.ts";
@@ -36,7 +37,7 @@ export function translatedCall({ call, sink, client, upstream, target, send }: T
   let meta: AnswerMeta;
   let body: Buffer;
   try {
-    const asked = client.readAsked(parseJson(call.body.toString("utf8")) ?? {});
+    const asked = client.readAsked(jsonOf(parseBody(call.body)));
     if (asked.suffix !== undefined && !upstream.readsSuffix)
       throw untranslatable("suffix", "is not known to this model's provider");
     meta = { id: call.requestId, model: call.model, created: Math.floor(Date.now() / 1000), asked };

@@ -1,0 +1,205 @@
+// Reads what the gateway has to know of a request from its bytes, without making values of all the rest.
+
+export interface TopLevel {
+  readonly model: string | undefined;
+  readonly stream: boolean;
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+const comma = 0x2c;
+const colon = 0x3a;
+const open = 0x7b;
+const close = 0x7d;
+const openList = 0x5b;
+const closeList = 0x5d;
+
+/** JSON.parse looks at what is deeper. */
+const maxDepth = 64;
+/** The end of a text that is longer is searched, not walked to. */
+const walked = 48;
+/** JSON.parse is quicker with a text that is full of quotes. */
+const maxSearches = 64;
+const none = -1;
+
+/**
+ * Undefined: this is no JSON object, or one that needs a closer look: a name at its top that has escapes, is there twice or is
+ * `model` in other letters; a value of another type. The inside of texts is not judged: whoever reads them does.
+ */
+export function scanTop(body: Buffer): TopLevel | undefined {
+  let model: string | undefined;
+  let stream: boolean | undefined;
+  let at = skipSpace(body, 0);
+  if (body[at] !== open) return undefined;
+  at = skipSpace(body, at + 1);
+  for (let isFirst = true; body[at] !== close || !isFirst; isFirst = false) {
+    const key = at;
+    const keyEnd = endOfText(body, key);
+    at = endOfColon(body, keyEnd);
+    if (at === none) return undefined;
+    const name = nameOf(body, key, keyEnd);
+    const end = endOfValue(body, at, 1);
+    if (end === none || name === strange) return undefined;
+    if (name === ofModel) {
+      if (model !== undefined || body[at] !== quote || end - at < 3) return undefined;
+      model = body.toString("utf8", at + 1, end - 1);
+      if (model.includes("\\")) return undefined;
+    } else if (name === ofStream) {
+      const first = body[at];
+      // true or false.
+      if (stream !== undefined || (first !== 0x74 && first !== 0x66)) return undefined;
+      stream = first === 0x74;
+    }
+    at = skipSpace(body, end);
+    if (body[at] === close) break;
+    if (body[at] !== comma) return undefined;
+    at = skipSpace(body, at + 1);
+  }
+  return skipSpace(body, at + 1) === body.length ? { model, stream: stream === true } : undefined;
+}
+
+const other = 0;
+const ofModel = 1;
+const ofStream = 2;
+const strange = 3;
+
+function nameOf(body: Buffer, start: number, end: number): number {
+  const length = end - start - 1;
+  if (length === 5 && isWord(body, start + 1, "model")) return isExactly(body, start + 1, "model") ? ofModel : strange;
+  if (length === 6 && isExactly(body, start + 1, "stream")) return ofStream;
+  for (let at = start + 1; at < end; at += 1) if (body[at] === backslash) return strange;
+  return other;
+}
+
+function isExactly(body: Buffer, from: number, word: string): boolean {
+  for (let index = 0; index < word.length; index += 1) if (body[from + index] !== word.charCodeAt(index)) return false;
+  return true;
+}
+
+/** In any letters. */
+function isWord(body: Buffer, from: number, word: string): boolean {
+  for (let index = 0; index < word.length; index += 1)
+    if (((body[from + index] ?? 0) | 0x20) !== word.charCodeAt(index)) return false;
+  return true;
+}
+
+/** Index behind the value; -1: there is none. */
+function endOfValue(body: Buffer, at: number, depth: number): number {
+  switch (body[at]) {
+    case quote: {
+      const end = endOfText(body, at);
+      return end === none ? none : end + 1;
+    }
+    case open:
+      return depth === maxDepth ? none : endOfMembers(body, at + 1, depth + 1);
+    case openList:
+      return depth === maxDepth ? none : endOfEntries(body, at + 1, depth + 1);
+    default:
+      return endOfScalar(body, at);
+  }
+}
+
+function endOfMembers(body: Buffer, from: number, depth: number): number {
+  let at = skipSpace(body, from);
+  if (body[at] === close) return at + 1;
+  for (;;) {
+    at = endOfColon(body, endOfText(body, at));
+    if (at === none) return none;
+    at = endOfValue(body, at, depth);
+    if (at === none) return none;
+    at = skipSpace(body, at);
+    if (body[at] === close) return at + 1;
+    if (body[at] !== comma) return none;
+    at = skipSpace(body, at + 1);
+  }
+}
+
+function endOfEntries(body: Buffer, from: number, depth: number): number {
+  let at = skipSpace(body, from);
+  if (body[at] === closeList) return at + 1;
+  for (;;) {
+    at = endOfValue(body, at, depth);
+    if (at === none) return none;
+    at = skipSpace(body, at);
+    if (body[at] === closeList) return at + 1;
+    if (body[at] !== comma) return none;
+    at = skipSpace(body, at + 1);
+  }
+}
+
+/** Where the value begins that belongs to a name; -1 stays -1. */
+function endOfColon(body: Buffer, keyEnd: number): number {
+  if (keyEnd === none) return none;
+  const at = skipSpace(body, keyEnd + 1);
+  return body[at] === colon ? skipSpace(body, at + 1) : none;
+}
+
+/** Index of the closing quote; -1: there is no text, or no end of it. */
+function endOfText(body: Buffer, start: number): number {
+  if (body[start] !== quote) return none;
+  const near = Math.min(body.length, start + walked);
+  let at = start + 1;
+  for (; at < near; at += 1) {
+    const byte = body[at] ?? 0;
+    if (byte === quote) return at;
+    if (byte === backslash) at += 1;
+    else if (byte < 0x20) return none;
+  }
+  for (let searches = 0; searches < maxSearches; searches += 1) {
+    const end = body.indexOf(quote, at);
+    if (end === -1 || !isEscaped(body, end, at)) return end;
+    at = end + 1;
+  }
+  return none;
+}
+
+/** The backslashes before `at`, of those that are not below `from`, are an odd number. */
+function isEscaped(body: Buffer, at: number, from: number): boolean {
+  let count = 0;
+  while (at - 1 - count >= from && body[at - 1 - count] === backslash) count += 1;
+  return count % 2 === 1;
+}
+
+const literals = ["true", "false", "null"];
+
+/** https://www.rfc-editor.org/rfc/rfc8259#section-6 */
+function endOfScalar(body: Buffer, start: number): number {
+  const first = body[start] ?? 0;
+  if (first !== 0x2d && !isDigit(first)) {
+    for (const word of literals) if (isExactly(body, start, word)) return start + word.length;
+    return none;
+  }
+  let at = first === 0x2d ? start + 1 : start;
+  const whole = at;
+  at = skipDigits(body, at);
+  if (at === whole || (body[whole] === 0x30 && at > whole + 1)) return none;
+  if (body[at] === 0x2e) {
+    const part = at + 1;
+    at = skipDigits(body, part);
+    if (at === part) return none;
+  }
+  if (((body[at] ?? 0) | 0x20) === 0x65) {
+    const sign = body[at + 1];
+    const power = sign === 0x2b || sign === 0x2d ? at + 2 : at + 1;
+    at = skipDigits(body, power);
+    if (at === power) return none;
+  }
+  return at;
+}
+
+const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;
+
+function skipDigits(body: Buffer, from: number): number {
+  let at = from;
+  while (isDigit(body[at] ?? 0)) at += 1;
+  return at;
+}
+
+function skipSpace(body: Buffer, from: number): number {
+  let at = from;
+  for (;;) {
+    const byte = body[at];
+    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return at;
+    at += 1;
+  }
+}
