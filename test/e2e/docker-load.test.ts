@@ -8,7 +8,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { z } from "zod";
-import { closedAtReload, describeFailures, type Load, type LoadFailure, startLoad } from "../support/constant-load.ts";
+import {
+  closedAtReload,
+  describeFailures,
+  type Load,
+  type LoadFailure,
+  type LoadReport,
+  startLoad,
+} from "../support/constant-load.ts";
 import { whyNoDocker } from "../support/docker.ts";
 import { type DockerDeployment, startDockerDeployment } from "../support/docker-deployment.ts";
 import { provideEchoGateways, provideNewNginx } from "../support/docker-load-images.ts";
@@ -153,8 +160,9 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     const isRenewed = async (): Promise<boolean> => (await stack.shown()).serialNumber !== serialNumber;
     await eventually("the certificate is the next one", isRenewed, patientMs);
     phase("end");
-    const { failures } = await load.report();
-    console.log(`round ${number}: ${times.join(", ")}; ${failures.length} noticed so far`);
+    const report = await load.report();
+    console.log(`round ${number}: ${times.join(", ")}; ${report.failures.length} noticed so far`);
+    await judge(report, number);
   }
 
   test("config and a token alone: no container is touched", async () => {
@@ -169,7 +177,7 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
   });
 
   test(`${rounds} rounds, then one gateway again`, async () => {
-    const { stack, upstream } = deployment;
+    const { stack } = deployment;
     for (let number = 1; number <= rounds; number++) await round(number);
 
     load.phase("one gateway");
@@ -184,6 +192,11 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     );
     assert.ok(report.calls > 20 * rounds && report.streams >= rounds && report.echoes > 20 * rounds, JSON.stringify(report));
 
+    await judge(report, rounds);
+  });
+
+  /** Of so many rounds. */
+  async function judge(report: LoadReport, many: number): Promise<void> {
     const killed = report.failures.filter(({ phase }) => phase.startsWith("kill "));
     const others = report.failures.filter(
       (failure) =>
@@ -191,13 +204,13 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     );
     assert.deepEqual(others, [], describeFailures({ ...report, failures: others }));
     // The model server counts the streams that a gateway left: these are the killed one's, and no others are allowed to break.
-    const { streamsCut } = await upstream.served();
+    const { streamsCut } = await deployment.upstream.served();
     const of = (kind: LoadFailure["kind"]): LoadFailure[] => killed.filter((failure) => failure.kind === kind);
     assert.ok(of("stream").length <= streamsCut, describeFailures({ ...report, failures: killed }));
-    assert.ok(of("websocket").length <= webSockets * rounds, describeFailures({ ...report, failures: killed }));
+    assert.ok(of("websocket").length <= webSockets * many, describeFailures({ ...report, failures: killed }));
     // What was under way in its few milliseconds.
-    assert.ok(of("call").length <= rounds, describeFailures({ ...report, failures: killed }));
-  });
+    assert.ok(of("call").length <= many, describeFailures({ ...report, failures: killed }));
+  }
 
   /** Docker writes its rules anew when it starts: for some 100 ms the host's published ports are closed to new connections. */
   function refusedAtRestart({ phase, reused, got }: LoadFailure): boolean {
