@@ -5,6 +5,7 @@ import { connectDocker, type Docker } from "../components/docker/client.ts";
 import { endpointOf } from "../components/docker/endpoint.ts";
 import { withoutHeaders } from "../components/docker/helper.ts";
 import { readDockerStack } from "../doctor/docker-subject.ts";
+import { logOptions } from "./log-options.ts";
 import { OperatorError } from "./operator-error.ts";
 import type { Workplace } from "./workplace.ts";
 
@@ -73,11 +74,7 @@ export async function dockerStatus(workplace: Workplace, args: string[]): Promis
 
 /** `logs [SERVICE] [-f] [-n lines]`: of the gateways where no service is named. */
 export async function dockerLogs(workplace: Workplace, args: string[]): Promise<number> {
-  const service = args.find((word, index) => !word.startsWith("-") && !/^(-s|--stack|-n|--lines)$/.test(args[index - 1] ?? ""));
-  const at = args.findIndex((word) => word === "-n" || word === "--lines");
-  const count = at >= 0 ? Number(args[at + 1]) : 100;
-  if (!Number.isInteger(count) || count < 0) throw new OperatorError("-n takes a number of lines");
-  const follow = args.includes("-f") || args.includes("--follow");
+  const { service, count, follow } = logOptions(args);
   return withContainers(workplace, async (docker, found) => {
     const wanted = found.filter((one) => (service ? serviceOf(one) === service : serviceOf(one).startsWith("gateway-")));
     if (wanted.length === 0) {

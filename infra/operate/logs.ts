@@ -1,20 +1,21 @@
-/** `npm run logs [-- -f] [-n lines]`: the gateway's JSON lines; `-f` goes on with what follows, also after a rotation. */
+/** `npm run logs -- [-s stack] [-f] [-n lines]`: the gateway's JSON lines; `-f` goes on with what follows, also after a rotation. */
 import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { logOptions } from "./log-options.ts";
 import { OperatorError } from "./operator-error.ts";
 import { findWorkplace, targetOf } from "./workplace.ts";
 
 export async function logs(args: string[]): Promise<number> {
   const workplace = findWorkplace(args);
-  if (targetOf(workplace) === "docker") return (await import("./docker.ts")).dockerLogs(workplace, args);
+  // Such as `head`, which has seen enough.
+  process.stdout.on("error", () => process.exit(0));
+  const target = targetOf(workplace);
+  if (target === "docker") return (await import("./docker.ts")).dockerLogs(workplace, args);
+  if (target === "vm") return (await import("./server.ts")).serverLogs(workplace, args);
   const file = join(workplace.places.logs, "gateway.log");
   if (!existsSync(file)) throw new OperatorError(`there is no log yet (${file}): run \`npm run up\` first`);
-  const follow = args.includes("-f") || args.includes("--follow");
-  const at = args.findIndex((argument) => argument === "-n" || argument === "--lines");
-  const count = at >= 0 ? Number(args[at + 1]) : 100;
-  if (!Number.isInteger(count) || count < 0) throw new OperatorError("-n takes a number of lines");
-  process.stdout.on("error", () => process.exit(0));
+  const { count, follow } = logOptions(args);
   const tail = readFrom(file, Math.max(0, statSync(file).size - 1_000_000));
   const lines = tail.text.split("\n");
   process.stdout.write(lines.slice(Math.max(0, lines.length - 1 - count)).join("\n"));

@@ -1,15 +1,10 @@
 /** `npm run releases -- -s <stack> list | rollback [id] [--data]`: the releases that are on a server, and the way back to one. */
-
-import type { ServerFacts } from "../components/vm/facts.ts";
 import { systemUser } from "../components/vm/machine.ts";
-import { agentLine, routeTo, sudoFor } from "../components/vm/server.ts";
-import { runBySsh } from "../components/vm/ssh.ts";
-import { loginSecrets, lookAtServer } from "../doctor/vm-subject.ts";
+import { agentLine, sudoFor } from "../components/vm/server.ts";
 import { usualPaths } from "../render/system/machine.ts";
-import type { VmSettings } from "../settings-vm.ts";
-import { toSubject } from "./doctor.ts";
 import { OperatorError } from "./operator-error.ts";
-import { findWorkplace, targetOf, type Workplace } from "./workplace.ts";
+import { deployedServer } from "./server.ts";
+import { findWorkplace, targetOf } from "./workplace.ts";
 
 export const releasesHelp = `npm run releases -- -s <stack> list
 npm run releases -- -s <stack> rollback [<id>] [--data]
@@ -33,7 +28,10 @@ export async function releases(args: string[]): Promise<number> {
   if (command !== "list" && command !== "rollback")
     throw new OperatorError(`there is no command "releases ${command}"\n\n${releasesHelp}`);
   const workplace = findWorkplace(args);
-  const { vm, facts } = await serverOf(workplace);
+  if (targetOf(workplace) !== "vm") {
+    throw new OperatorError(`the stack ${workplace.stack} is not on a server: releases are kept by the target vm`);
+  }
+  const { vm, facts, run } = await deployedServer(workplace);
   const known = Object.entries(facts.releases).flatMap(([release, { at }]) => (at === "missing" ? [] : [{ release, at }]));
   known.sort((a, b) => b.at - a.at);
   if (command === "list") {
@@ -54,25 +52,12 @@ export async function releases(args: string[]): Promise<number> {
   const host = { sudo: sudoFor(vm.user), installation: facts.installation ?? "" };
   const data = args.includes("--data") ? "data" : "";
   const line = agentLine(host, ["rollback", chosen, String(vm.keepReleases), usualPaths.state, systemUser, data]);
-  const route = routeTo(vm, await loginSecrets(vm, toSubject(workplace).secret));
-  const { code, stderr } = await runBySsh(route, line, "", rollbackTimeoutMs);
+  const { code, stderr } = await run(line, { timeoutMs: rollbackTimeoutMs });
   if (code !== 0) throw new OperatorError(`the rollback to ${chosen} failed:\n${stderr.trim()}`, 1);
   console.log(
     `${chosen} runs${data ? ", with the data of its last moment" : ""}. The next up brings the release of this clone again.`,
   );
   return 0;
-}
-
-async function serverOf(workplace: Workplace): Promise<{ vm: VmSettings; facts: ServerFacts }> {
-  if (targetOf(workplace) !== "vm") {
-    throw new OperatorError(`the stack ${workplace.stack} is not on a server: releases are kept by the target vm`);
-  }
-  const server = await lookAtServer(toSubject(workplace));
-  if (!server)
-    throw new OperatorError(`${workplace.stackFile} is not right: npm run preview -- -s ${workplace.stack} says what is wrong`);
-  if (server.problem) throw new OperatorError(server.problem.message, 1);
-  if (!server.facts?.installation) throw new OperatorError("nothing is deployed on the server yet: run up first");
-  return { vm: server.vm, facts: server.facts };
 }
 
 /** Without options, and without the stack's name. */

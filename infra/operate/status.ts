@@ -7,7 +7,9 @@ import { findWorkplace, targetOf } from "./workplace.ts";
 
 export async function showStatus(args: string[]): Promise<number> {
   const workplace = findWorkplace(args);
-  if (targetOf(workplace) === "docker") return (await import("./docker.ts")).dockerStatus(workplace, args);
+  const target = targetOf(workplace);
+  if (target === "docker") return (await import("./docker.ts")).dockerStatus(workplace, args);
+  if (target === "vm") return (await import("./server.ts")).serverStatus(workplace, args);
   const status = await gatewayStatus(workplace);
   if (args.includes("--json")) {
     console.log(JSON.stringify({ stack: workplace.stack, ...status }, null, 2));

@@ -1,6 +1,6 @@
 /** The look at a server by SSH, on a real sshd: what is told where it answers, and why where it does not. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -48,6 +48,21 @@ test("a command with its input, its output and its end", { skip: why }, async ()
   const result = await runBySsh(route(), "cat; echo err >&2; exit 3", "in\n");
   assert.deepEqual(result, { code: 3, stdout: "in\n", stderr: "err\n" });
   assert.equal((await runBySsh(route({ bastion: route() }), "echo through", "")).stdout, "through\n");
+});
+
+test("output is told of while the command runs, for as long as it runs", { skip: why }, async () => {
+  const pipe = join(folder, "pipe");
+  const told: string[] = [];
+  // It ends only when its first line has been heard here.
+  const result = await runBySsh(route(), `mkfifo ${pipe}; echo first; read -r word <${pipe}; echo "$word"`, "", {
+    timeoutMs: 0,
+    onOutput(text) {
+      told.push(text);
+      if (told.length === 1) writeFileSync(pipe, "second\n");
+    },
+  });
+  assert.deepEqual(result, { code: 0, stdout: "", stderr: "" });
+  assert.equal(told.join(""), "first\nsecond\n");
 });
 
 test("facts of this machine in one connection", { skip: why }, async () => {

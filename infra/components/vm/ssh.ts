@@ -36,15 +36,22 @@ export class SshProblem extends Error {
 /** How long a command may take that only looks. */
 const commandTimeoutMs = 60_000;
 
+export interface SshOptions {
+  /** 0: for as long as it runs. Left out: as long as a look may take. */
+  timeoutMs?: number;
+  /** Is given what the command prints while it runs; then the result has none of it. */
+  onOutput?(text: string): void;
+}
+
 /** @throws SshProblem */
-export async function runBySsh(route: Route, command: string, stdin: string, timeoutMs = commandTimeoutMs): Promise<SshResult> {
+export async function runBySsh(route: Route, command: string, stdin: string, options: SshOptions = {}): Promise<SshResult> {
   const { bastion, connectTimeoutMs } = route;
   const first = await logIn(bastion ?? route, undefined, connectTimeoutMs);
   try {
-    if (!bastion) return await execute(first, command, stdin, timeoutMs);
+    if (!bastion) return await execute(first, command, stdin, options);
     const client = await logIn(route, await forward(first, route), connectTimeoutMs);
     try {
-      return await execute(client, command, stdin, timeoutMs);
+      return await execute(client, command, stdin, options);
     } finally {
       client.end();
     }
@@ -73,6 +80,8 @@ async function logIn(login: Login, tunnel: Duplex | undefined, timeoutMs: number
       sock,
       username: login.user,
       readyTimeout: Math.max(timeoutMs, 30_000),
+      // A log that is followed may be silent for long, and the server may be gone.
+      keepaliveInterval: 15_000,
       algorithms: { serverHostKey: keyAlgorithms(type) },
       hostVerifier: (key: Buffer) => {
         shown = key;
@@ -165,12 +174,12 @@ function forward(bastion: Client, { host, port }: Login): Promise<Duplex> {
   });
 }
 
-function execute(client: Client, command: string, stdin: string, timeoutMs: number): Promise<SshResult> {
+function execute(client: Client, command: string, stdin: string, options: SshOptions): Promise<SshResult> {
+  const { timeoutMs = commandTimeoutMs, onOutput } = options;
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new SshProblem("session", `the server did not finish a look at itself within ${timeoutMs / 1000} s`)),
-      timeoutMs,
-    );
+    const late = (seconds: number): void =>
+      reject(new SshProblem("session", `the server did not finish a command within ${seconds} s`));
+    const timer = timeoutMs === 0 ? undefined : setTimeout(late, timeoutMs, timeoutMs / 1000);
     client.on("close", () => reject(new SshProblem("session", "the connection broke off")));
     client.exec(command, (error, channel) => {
       if (error) {
@@ -180,7 +189,8 @@ function execute(client: Client, command: string, stdin: string, timeoutMs: numb
       }
       const result: SshResult = { code: 255, stdout: "", stderr: "" };
       channel.setEncoding("utf8").on("data", (text: string) => {
-        result.stdout += text;
+        if (onOutput) onOutput(text);
+        else result.stdout += text;
       });
       channel.stderr.setEncoding("utf8").on("data", (text: string) => {
         result.stderr += text;
