@@ -5,7 +5,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -19,6 +18,7 @@ import { makeNetwork, type Network, type NetworkHost } from "../support/network.
 import { type NumberUpstream, startNumberUpstream } from "../support/number-upstream.ts";
 import { runCommand } from "../support/outcome.ts";
 import { type Pebble, startPebble, whyNoPebble } from "../support/pebble.ts";
+import { askedStatus, passphraseFileIn, stopwatch, toldOnce } from "../support/planted-answers.ts";
 import { type Finding, plantSecrets, searchFor } from "../support/planted-secrets.ts";
 import {
   accountKey,
@@ -162,17 +162,12 @@ describe("a stack full of secrets on a Docker host", { skip: skip ?? false, time
     return outcome.text;
   }
 
-  const began = (): (() => string) => {
-    const start = performance.now();
-    return () => `${((performance.now() - start) / 1000).toFixed(1)} s`;
-  };
-
   const volume = (of: string, file: string): string => join(docker.folder, `data/volumes/openclaw-${of}/_data`, file);
 
   test("no secret is anywhere but in the files of those who need it", async (t) => {
     const watch = await watchProcesses();
     t.after(watch.stop);
-    const up = began();
+    const up = stopwatch();
     await operate(["up", "--yes", "--diff"]);
     console.log(`up: ${up()}`);
     isUp = true;
@@ -197,7 +192,7 @@ describe("a stack full of secrets on a Docker host", { skip: skip ?? false, time
     secrets["stack-passphrase"] = readFileSync(passphraseFile(), "utf8").trim();
     assert.ok(Object.keys(secrets).length >= 20, Object.keys(secrets).join());
 
-    const searching = began();
+    const searching = stopwatch();
     const search = searchFor(secrets);
     const found = [
       ...(await search.docker(docker, [...homes().map(({ path }) => path)])),
@@ -208,7 +203,7 @@ describe("a stack full of secrets on a Docker host", { skip: skip ?? false, time
     ];
     console.log(`${programs.length} programs were started; searched in ${searching()}`);
     const elsewhere = found.filter((finding) => !isGivenToVllm(finding));
-    assert.deepEqual([...new Set(elsewhere.map(({ secret, place, form }) => `${secret}: ${form} in ${place}`))].sort(), []);
+    assert.deepEqual(toldOnce(elsewhere), []);
     assert.match(readFileSync(join(clone.base, "compose/compose.yaml"), "utf8"), /gateway-1/);
   });
 
@@ -255,8 +250,7 @@ describe("a stack full of secrets on a Docker host", { skip: skip ?? false, time
 
   /** The test's own. */
   const given = (): string[] => [join(folder, "client.key"), join(folder, "ca.key")];
-  const passphraseFile = (): string => join(join(clone.home, ".local/share/openclaw-stack"), cloneFolder(), "passphrase");
-  const cloneFolder = (): string => readdirSync(join(clone.home, ".local/share/openclaw-stack"))[0] ?? "";
+  const passphraseFile = (): string => passphraseFileIn(clone.home);
 
   for (const [family, from] of [
     ["address4", "another host"],
@@ -267,7 +261,7 @@ describe("a stack full of secrets on a Docker host", { skip: skip ?? false, time
     test(`seen from ${from} by its ${family}, only 80 and 443 answer`, { timeout: 200_000 }, async () => {
       assert.ok(isUp, "the stack is not up");
       const prefix = from === "another host" ? network.addHost().prefix : fromContainer(await stranger());
-      const scanning = began();
+      const scanning = stopwatch();
       const found = await scanPorts(host[family], { prefix });
       console.log(`scanned in ${scanning()}`);
       assert.deepEqual(found, { tcp: [80, 443], tcpSilent: 0, udp: [], udpSilent: [] });
@@ -323,23 +317,8 @@ describe("a stack full of secrets on a Docker host", { skip: skip ?? false, time
     return strangerPid;
   }
 
-  function ask(key: string, model: string, query = ""): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const options = {
-        host: host.address4,
-        servername: name,
-        rejectUnauthorized: false,
-        method: "POST",
-        path: `/v1/chat/completions${query}`,
-        headers: { host: name, "content-type": "application/json", authorization: `Bearer ${secrets[key] ?? ""}` },
-      };
-      const sent = request(options, (response) => {
-        response.resume().on("end", () => resolve(response.statusCode ?? 0));
-      });
-      sent.on("error", reject);
-      sent.end(JSON.stringify({ model, messages: [{ role: "user", content: "hello" }] }));
-    });
-  }
+  const ask = (key: string, model: string, query?: string): Promise<number> =>
+    askedStatus({ address: host.address4, name }, secrets[key] ?? "", model, query);
 });
 
 /** vLLM takes its own two from the environment alone: they are in that of its process, which root alone may read, and in nobody else's. */

@@ -3,8 +3,7 @@
  * included; and from elsewhere only SSH and the ports 80 and 443 answer.
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
-import { request } from "node:https";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { makeAuthority } from "../support/certificates.ts";
@@ -12,6 +11,7 @@ import { type LocalClone, makeClone } from "../support/local-clone.ts";
 import { type Machine, startMachine, whyNoMachine } from "../support/machine.ts";
 import { makeNetwork, type Network } from "../support/network.ts";
 import { type NumberUpstream, startNumberUpstream } from "../support/number-upstream.ts";
+import { askedStatus, passphraseFileIn, stopwatch, toldOnce } from "../support/planted-answers.ts";
 import { plantSecrets, searchFor } from "../support/planted-secrets.ts";
 import {
   encrypted,
@@ -109,15 +109,10 @@ describe("a stack full of secrets on a server", { skip: skip ?? false, timeout: 
     return outcome.text;
   }
 
-  const began = (): (() => string) => {
-    const start = performance.now();
-    return () => `${((performance.now() - start) / 1000).toFixed(1)} s`;
-  };
-
   test("no secret is anywhere but in the files of those who need it", async (t) => {
     const watch = await watchProcesses();
     t.after(watch.stop);
-    const up = began();
+    const up = stopwatch();
     await operate(stack, ["up", "--yes", "--diff"]);
     console.log(`up: ${up()}`);
     isUp = true;
@@ -132,6 +127,10 @@ describe("a stack full of secrets on a server", { skip: skip ?? false, timeout: 
     for (const command of [["stack", "export"], ["stack", "output"], ["config"], ["refresh", "--yes"]])
       await operate(stack, command);
     await operate(stack, ["releases", "list"]);
+    assert.match(await operate(stack, ["status"]), /all services run on .*\n[\s\S]* openclaw-gateway\.service +active$/m);
+    assert.match((await clone.operate(["stop", "-s", stack])).text, /not run on this machine: use systemctl stop/);
+    assert.match(await operate(stack, ["logs", "-n", "1000"]), /^\{"/m);
+    assert.match(await operate(stack, ["logs", "-n", "50", "ssh"]), /^Accepted publickey for /m);
     await operateCloudInit();
     const programs = await watch.stop();
 
@@ -140,7 +139,7 @@ describe("a stack full of secrets on a server", { skip: skip ?? false, timeout: 
     secrets["stack-passphrase"] = readFileSync(passphraseFile(), "utf8").trim();
     secrets["host-key"] = readFileSync(machine.file("/etc/ssh/ssh_host_ed25519_key"), "utf8");
 
-    const searching = began();
+    const searching = stopwatch();
     const search = searchFor(secrets);
     const found = [
       ...(await search.machine(machine, [...homes, "/etc/ssh/ssh_host_ed25519_key"])),
@@ -150,7 +149,7 @@ describe("a stack full of secrets on a server", { skip: skip ?? false, timeout: 
       ...printed.flatMap((text, index) => search.text(`what command ${index} printed`, text)),
     ];
     console.log(`${programs.length} programs were started; searched in ${searching()}`);
-    assert.deepEqual([...new Set(found.map(({ secret, place, form }) => `${secret}: ${form} in ${place}`))].sort(), []);
+    assert.deepEqual(toldOnce(found), []);
   });
 
   /** The same stack before its server is there: what it renders for the first boot. */
@@ -193,7 +192,7 @@ describe("a stack full of secrets on a server", { skip: skip ?? false, timeout: 
   test("seen from another host, only SSH, 80 and 443 answer", { timeout: 300_000 }, async () => {
     assert.ok(isUp, "the stack is not up");
     const { prefix } = network.addHost();
-    const scanning = began();
+    const scanning = stopwatch();
     const scans = await Promise.all([machine.address4, machine.address6].map((address) => scanPorts(address, { prefix })));
     console.log(`scanned in ${scanning()}`);
     for (const { tcp, udp } of scans)
@@ -226,26 +225,8 @@ describe("a stack full of secrets on a server", { skip: skip ?? false, timeout: 
     }
   });
 
-  const passphraseFile = (): string => {
-    const folder = join(clone.home, ".local/share/openclaw-stack");
-    return join(folder, readdirSync(folder)[0] ?? "", "passphrase");
-  };
+  const passphraseFile = (): string => passphraseFileIn(clone.home);
 
-  function ask(key: string, model: string, query = ""): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const options = {
-        host: machine.address4,
-        servername: name,
-        rejectUnauthorized: false,
-        method: "POST",
-        path: `/v1/chat/completions${query}`,
-        headers: { host: name, "content-type": "application/json", authorization: `Bearer ${secrets[key] ?? ""}` },
-      };
-      const sent = request(options, (response) => {
-        response.resume().on("end", () => resolve(response.statusCode ?? 0));
-      });
-      sent.on("error", reject);
-      sent.end(JSON.stringify({ model, messages: [{ role: "user", content: "hello" }] }));
-    });
-  }
+  const ask = (key: string, model: string, query?: string): Promise<number> =>
+    askedStatus({ address: machine.address4, name }, secrets[key] ?? "", model, query);
 });

@@ -12,8 +12,8 @@ AT_ONCE = 3000
 # Longer than a second: by then the kernel has asked a second time, for a packet may be lost.
 TCP_WAIT = 1.3
 TCP_ROUNDS = 5
-# More silence than lost packets can be: a firewall.
-FIREWALL = 20000
+# More silence than lost packets can be, even on a machine that is busy: a firewall.
+FIREWALL = 60000
 UDP_WAIT = 1.05
 UDP_ROUNDS = 3
 # A DNS question, an NTP question, an SSDP one and an empty line: something that a usual server answers.
