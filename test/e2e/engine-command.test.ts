@@ -9,9 +9,10 @@ import { createInterface } from "node:readline";
 import { after, test } from "node:test";
 import { createGuardian } from "../../engine/guardian.ts";
 import { createCommandProvider } from "../../engine/providers/command/provider.ts";
-import { ProviderError, type ProviderLog } from "../../engine/providers/provider.ts";
+import type { ProviderLog } from "../../engine/providers/provider.ts";
 import { isMap, type PropertyMap, secret } from "../../engine/values.ts";
 import { gone, isRunning } from "../support/processes.ts";
+import { failure } from "../support/provider-call.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "engine-command-"));
 const guardian = createGuardian();
@@ -29,16 +30,6 @@ async function create(properties: PropertyMap, more: { timeout?: number; signal?
   logs.length = 0;
   const { signal = never, ...request } = more;
   return (await provider.create({ urn, properties, ...request }, signal)).properties ?? {};
-}
-
-async function failure(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(error instanceof ProviderError, String(error));
-    return error.message;
-  }
-  return assert.fail("it did not fail");
 }
 
 test("output is kept, but for one line end, and shown line by line", async () => {

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import ssh2 from "ssh2";
 import { type PropertyMap, secret, unknown } from "../../engine/values.ts";
-import { asset, failure, never, remoteHost, until, urns } from "../support/remote-host.ts";
+import { failure } from "../support/provider-call.ts";
+import { asset, never, remoteHost, until, urns } from "../support/remote-host.ts";
 import { makeKey, startSshd, whyNoSshd } from "../support/sshd.ts";
 
 describe("ways to a remote host", { skip: whyNoSshd() }, () => {

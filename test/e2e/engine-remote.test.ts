@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type PropertyMap, secret } from "../../engine/values.ts";
 import { gone } from "../support/processes.ts";
-import { archive, asset, failure, never, remoteHost, until, urns } from "../support/remote-host.ts";
+import { failure } from "../support/provider-call.ts";
+import { archive, asset, never, remoteHost, until, urns } from "../support/remote-host.ts";
 import { startSshd, whyNoSshd } from "../support/sshd.ts";
 
 describe("remote commands and copies", { skip: whyNoSshd() }, () => {

@@ -1,4 +1,5 @@
-/** Calls a provider's method by its name on the wire, with the recorded shape of request and response. */
+/** Calls a provider's method by its name on the wire, with the recorded shape of request and response; and how a call failed. */
+import assert from "node:assert/strict";
 import { z } from "zod";
 import type {
   CheckRequest,
@@ -49,4 +50,15 @@ export async function callProvider(
   const answer = await call(provider, request, signal);
   // As the wire would have it: without undefined values.
   return shape<PropertyMap>().parse(JSON.parse(JSON.stringify(answer ?? {})));
+}
+
+/** What a provider's failure says. */
+export async function failure(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+  } catch (error) {
+    assert.ok(error instanceof ProviderError, String(error));
+    return error.message;
+  }
+  return assert.fail("it did not fail");
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { createGuardian } from "../../engine/guardian.ts";
 import { createCommandProvider } from "../../engine/providers/command/provider.ts";
-import { type Provider, ProviderError, type ProviderLog } from "../../engine/providers/provider.ts";
+import type { Provider, ProviderLog } from "../../engine/providers/provider.ts";
 import { type PropertyMap, signatureKey, signatures } from "../../engine/values.ts";
 import { type KeyPair, makeKey, type Sshd, startSshd } from "./sshd.ts";
 
@@ -88,17 +88,6 @@ export function remoteHost(): RemoteHost {
     copy: (source, remotePath, options) => host.make(urns.copy, { source, remotePath }, options),
   };
   return host;
-}
-
-/** What a provider's failure says. */
-export async function failure(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-  } catch (error) {
-    assert.ok(error instanceof ProviderError, String(error));
-    return error.message;
-  }
-  return assert.fail("it did not fail");
 }
 
 export function asset(content: PropertyMap): PropertyMap {
