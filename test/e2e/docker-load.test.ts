@@ -65,6 +65,7 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     });
     await stack.secrets({ gatewayToken, "apiKey-numbers": "load-provider-key", "token-app": appToken(0) });
     await stack.up("from nothing to ready", names);
+    await eventually("nginx shows the authority's certificate", async () => /Pebble/.test((await stack.shown()).issuer));
     ca = await pebble.issuerCa();
     const caOfSite = join(stack.clone.base, "issuer.pem");
     writeFileSync(caOfSite, ca);
