@@ -1,8 +1,9 @@
 /** A small Debian as clouds give it: with cloud-init, which sets it up at its first boot from what lies in a folder; made once into the cache. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { builtOnce, isBuilt } from "./built-once.ts";
 import { debianRepository, repositoryPath, sourcesList } from "./debian-repository.ts";
 import { debianRoot } from "./debian-root.ts";
 import { runCommand } from "./outcome.ts";
@@ -33,14 +34,12 @@ const script = `
 export async function cloudRoot(): Promise<string> {
   const folder = join(homedir(), `.cache/openclaw-stack/debian-cloud-bookworm-${version}`);
   const root = join(folder, "root");
-  if (existsSync(join(folder, "complete"))) return root;
+  if (isBuilt(folder)) return root;
   const plain = await debianRoot();
   const packages = await debianRepository();
-  const building = `${folder}.building-${process.pid}`;
-  const made = join(building, "root");
-  console.error(`building a Debian with cloud-init in ${folder}, once: about 330 MB, half a minute`);
-  try {
-    mkdirSync(building, { recursive: true });
+  await builtOnce(folder, async (building) => {
+    const made = join(building, "root");
+    console.error(`building a Debian with cloud-init in ${folder}, once: about 330 MB, half a minute`);
     execFileSync("cp", ["-a", "--reflink=auto", plain, made]);
     writeFileSync(join(made, "etc/apt/sources.list"), sourcesList);
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", DPKG_FORCE: "unsafe-io", LANG: "C" };
@@ -49,10 +48,7 @@ export async function cloudRoot(): Promise<string> {
     if (code !== 0) throw new Error(`cloud-init could not be installed:\n${text.slice(-3000)}`);
     writeFileSync(join(made, "etc/cloud/cloud.cfg.d/90-image.cfg"), imageSettings);
     writeFileSync(join(building, "complete"), "");
-    if (!existsSync(join(folder, "complete"))) renameSync(building, folder);
-  } finally {
-    rmSync(building, { recursive: true, force: true });
-  }
+  });
   return root;
 }
 

@@ -1,20 +1,11 @@
 /** A repository of Debian packages in the user's cache, from which machines without internet install; made once, by apt and dpkg. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { builtOnce, isBuilt } from "./built-once.ts";
 import { debianRoot, type Suite } from "./debian-root.ts";
 import { runCommand } from "./outcome.ts";
 
@@ -54,26 +45,23 @@ const folderOf = (suite: Suite): string =>
 /** The folder to be seen under `repositoryPath`. A minute and 200 MB on the first call. */
 export async function debianRepository(suite: Suite = "bookworm"): Promise<string> {
   const folder = folderOf(suite);
-  if (existsSync(join(folder, "complete"))) return folder;
+  if (isBuilt(folder)) return folder;
   const root = await debianRoot(suite);
-  console.error(`fetching Debian packages for the servers of tests into ${folder}, once: about 200 MB, a minute`);
-  const base = mkdtempSync(join(tmpdir(), "debian-packages-"));
-  const building = `${folder}.building-${process.pid}`;
-  try {
-    for (const name of ["upper", "work", "root"]) mkdirSync(join(base, name));
-    mkdirSync(join(building, "partial"), { recursive: true });
-    await inOverlay(base, root, building);
-    rmSync(join(building, "partial"), { recursive: true });
-    rmSync(join(building, "lock"), { force: true });
-    writeIndex(building, suite);
-    writeFileSync(join(building, "complete"), "");
-    // Another test may have been faster.
-    if (existsSync(join(folder, "complete"))) rmSync(building, { recursive: true, force: true });
-    else renameSync(building, folder);
-  } finally {
-    rmSync(building, { recursive: true, force: true });
-    rmSync(base, { recursive: true, force: true });
-  }
+  await builtOnce(folder, async (building) => {
+    console.error(`fetching Debian packages for the servers of tests into ${folder}, once: about 200 MB, a minute`);
+    const base = mkdtempSync(join(tmpdir(), "debian-packages-"));
+    try {
+      for (const name of ["upper", "work", "root"]) mkdirSync(join(base, name));
+      mkdirSync(join(building, "partial"));
+      await inOverlay(base, root, building);
+      rmSync(join(building, "partial"), { recursive: true });
+      rmSync(join(building, "lock"), { force: true });
+      writeIndex(building, suite);
+      writeFileSync(join(building, "complete"), "");
+    } finally {
+      rmSync(base, { recursive: true, force: true });
+    }
+  });
   return folder;
 }
 

@@ -1,8 +1,9 @@
 /** The files of a small Debian that boots systemd, made once into the user's cache; tests take copies of it. */
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { builtOnce, isBuilt } from "./built-once.ts";
 import { installPrograms } from "./debian-packages.ts";
 
 export type Suite = "bookworm" | "trixie";
@@ -27,32 +28,20 @@ const version = 1;
 export async function debianRoot(suite: Suite = "bookworm"): Promise<string> {
   const folder = join(homedir(), `.cache/openclaw-stack/debian-${suite}-${version}`);
   const root = join(folder, "root");
-  if (existsSync(join(folder, "complete"))) return root;
-  const building = `${folder}.building-${process.pid}`;
+  if (isBuilt(folder)) return root;
   const missing = installPrograms({ debootstrap: "debootstrap debian-archive-keyring" });
   if (missing) throw new Error(missing);
-  console.error(`building a Debian ${suite} that boots systemd in ${folder}, once: about 250 MB, one to two minutes`);
-  const began = Date.now();
-  mkdirSync(building, { recursive: true });
-  try {
+  await builtOnce(folder, async (building) => {
+    console.error(`building a Debian ${suite} that boots systemd in ${folder}, once: about 250 MB, one to two minutes`);
+    const began = Date.now();
     const made = join(building, "root");
     await debootstrap(["--variant=minbase", `--include=${packages.join(",")}`, suite, made, ...mirror()]);
     rmSync(join(made, "var/cache/apt/archives"), { recursive: true, force: true });
     // Nobody is asked for a time zone, a root password or a network when it boots.
     rmSync(join(made, "etc/systemd/system/multi-user.target.wants/systemd-networkd.service"), { force: true });
     writeFileSync(join(building, "complete"), `${packages.join("\n")}\n`);
-    if (existsSync(join(folder, "complete"))) {
-      // Another test was faster.
-      rmSync(building, { recursive: true, force: true });
-      return root;
-    }
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(building, folder);
-  } catch (error) {
-    rmSync(building, { recursive: true, force: true });
-    throw error;
-  }
-  console.error(`built in ${Math.round((Date.now() - began) / 1000)} s`);
+    console.error(`built in ${Math.round((Date.now() - began) / 1000)} s`);
+  });
   return root;
 }
 

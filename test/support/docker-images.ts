@@ -1,9 +1,10 @@
 /** Images for a real daemon without a registry: a Debian base and Debian's packages, under the tags that a stack asks for. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { builtOnce, isBuilt } from "./built-once.ts";
 import { debianRepository, repositoryPath, sourcesList } from "./debian-repository.ts";
 import { debianRoot } from "./debian-root.ts";
 import type { TestDocker } from "./docker.ts";
@@ -129,14 +130,17 @@ async function imageLayers(): Promise<string> {
     .digest("hex")
     .slice(0, 8);
   const folder = join(homedir(), `.cache/openclaw-stack/docker-layers-${version}`);
-  if (existsSync(join(folder, "complete"))) return folder;
+  if (isBuilt(folder)) return folder;
   const root = await debianRoot();
   const packages = await debianRepository();
-  console.error(`building images for Docker in ${folder}, once: about 300 MB, half a minute`);
+  await builtOnce(folder, (building) => buildLayers(building, root, packages));
+  return folder;
+}
+
+async function buildLayers(building: string, root: string, packages: string): Promise<void> {
+  console.error(`building images for Docker in ${building}, once: about 300 MB, half a minute`);
   const base = mkdtempSync(join(tmpdir(), "docker-layers-"));
-  const building = `${folder}.building-${process.pid}`;
   try {
-    mkdirSync(building, { recursive: true });
     const layers: Layers = {};
     for (const kind of all) {
       console.error(`  ${kind}`);
@@ -157,13 +161,9 @@ async function imageLayers(): Promise<string> {
       layers[kind] = { file, sha256 };
     }
     writeFileSync(join(building, "complete"), JSON.stringify(layers, null, 2));
-    // Another test may have been faster.
-    if (!existsSync(join(folder, "complete"))) renameSync(building, folder);
   } finally {
-    rmSync(building, { recursive: true, force: true });
     rmSync(base, { recursive: true, force: true });
   }
-  return folder;
 }
 
 /** In a layer over others: folder, lower layers, packages, the tar to make, what to do, all files or the layer's, sources. */
