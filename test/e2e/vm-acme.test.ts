@@ -169,7 +169,7 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
     await until("nginx shows it", async () => /Pebble/.test((await shown()).issuer));
     await up("the first certificate");
     const found = await machine.run(`grep -rlF ${hmacKey} /etc /opt/openclaw /var/lib /var/log /run 2>/dev/null`);
-    assert.equal(found.stdout, "/etc/openclaw/secrets/acme-account\n");
+    assert.equal(found.stdout, "/etc/openclaw/secrets/acme-account\n", `${found.code}: ${found.text}`);
     assert.equal(await machine.good("stat -c '%a %U' /etc/openclaw/secrets/acme-account"), "600 root\n");
   });
 
