@@ -4,14 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { tarArchive } from "../../engine/providers/docker/tar.ts";
 import { makeAuthority } from "../support/certificates.ts";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
 import { provideImages } from "../support/docker-images.ts";
+import { graphics, vllmLayer } from "../support/graphics-stand-in.ts";
 import { operateKnowing } from "../support/known-names.ts";
 import { type LocalClone, makeClone } from "../support/local-clone.ts";
 import { makeNetwork, type Network, type NetworkHost } from "../support/network.ts";
@@ -39,7 +39,6 @@ if (skip) assert.notEqual(process.env.CI, "true", `this test must run in CI: ${s
 
 const stack = "planted";
 const name = "ai.example.test";
-const vllmProgram = "#!/bin/sh\nwhile :; do sleep 600 & wait $!; done\n";
 
 describe("a stack full of secrets on a Docker host", { skip: skip ?? false, timeout: 600_000 }, () => {
   let folder = "";
@@ -334,34 +333,4 @@ function filesBelow(path: string): string[] {
   return readdirSync(path, { recursive: true, encoding: "utf8" })
     .map((file) => join(path, file))
     .filter((file) => lstatSync(file).isFile());
-}
-
-/** By this Docker believes in graphics processors: a folder with NVIDIA's hook. */
-function graphics(folder: string): string {
-  const programs = join(folder, "programs");
-  mkdirSync(programs);
-  writeFileSync(join(programs, "nvidia-container-runtime-hook"), "#!/bin/sh\nexit 0\n");
-  chmodSync(join(programs, "nvidia-container-runtime-hook"), 0o755);
-  return programs;
-}
-
-/** All files of an image whose model server only waits. */
-async function vllmLayer(): Promise<Buffer> {
-  const busybox = readFileSync(execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim());
-  const modified = new Date(0);
-  const links = ["sh", "cat", "sleep"].map((command) => ({
-    name: `bin/${command}`,
-    mode: 0o777,
-    modified,
-    link: "/bin/busybox",
-  }));
-  const files = [
-    ...["bin", "tmp"].map((path) => ({ name: path, mode: 0o755, modified, folder: true })),
-    { name: "bin/busybox", mode: 0o755, modified, content: busybox },
-    ...links,
-    { name: "bin/vllm", mode: 0o755, modified, content: Buffer.from(vllmProgram) },
-  ];
-  const pieces: Buffer[] = [];
-  for await (const piece of tarArchive(files)) pieces.push(piece);
-  return Buffer.concat(pieces);
 }

@@ -4,7 +4,7 @@ import { request } from "node:https";
 import { join } from "node:path";
 import type { Finding } from "./planted-secrets.ts";
 
-/** The status of a gateway's answer over HTTPS; its certificate may be anybody's. */
+/** The status of a gateway's answer over HTTPS; its certificate may be anybody's. Each on a connection of its own: a reload closes kept ones. */
 export function askedStatus(
   { address, name }: { address: string; name: string },
   token: string,
@@ -13,6 +13,7 @@ export function askedStatus(
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     const options = {
+      agent: false,
       host: address,
       servername: name,
       rejectUnauthorized: false,
