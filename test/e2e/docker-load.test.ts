@@ -78,6 +78,7 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
       callsPerSecond: 5,
       newConnectionEvery: 5,
       streams: 3,
+      streamsTogether: true,
       streamPieces: 300,
       streamPaceMs: 100,
       webSockets: { path: "/ws", count: webSockets, everyMs: 200 },
@@ -116,8 +117,8 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
   }
 
   /**
-   * One of everything. A round takes as long as a stream: `up` waits for those that the gateways of before still have, and the
-   * next ones begin when these end. So it begins with young streams; what needs no `up` happens while that waits.
+   * One of everything. `up` waits for the streams that gateways of before still have. The next ones begin when it begins to wait:
+   * each lives through what comes after that `up`, and through most of the next one. What needs no `up` happens while it waits.
    */
   async function round(number: number): Promise<void> {
     const { docker, stack } = deployment;
@@ -148,6 +149,9 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     await stack.secrets({ "token-app": appToken(number) });
     stack.settings(changing(odd ? "debug" : "info", odd ? "b" : "a", gateways));
     const [updated] = await Promise.all([update(`update ${number}`), back]);
+
+    // At the gateways of now, beside those of before, which have to end where they are.
+    load.beginStreams();
 
     phase("redis");
     const [redis = ""] = await stack.containers("redis");

@@ -288,6 +288,27 @@ describe("constant load", () => {
   });
 });
 
+test("streams that begin together: beside others when asked, and by themselves when none runs", async () => {
+  const own = await startNumberUpstream();
+  const url = own.baseUrl.replace("/v1", "");
+  const kind = { streams: 2, streamsTogether: true, streamPieces: 20, streamPaceMs: 50 };
+  const together = await startLoad({ url, token, model: "numbers", callsPerSecond: 0, ...kind });
+  try {
+    together.beginStreams();
+    for (const until = Date.now() + 60_000; (await together.report()).streams < 6; await pause(50)) {
+      assert.ok(Date.now() < until, "no streams of their own");
+    }
+    const { streams, connections, failures } = await together.finish();
+    assert.deepEqual(failures, []);
+    assert.equal(streams % 2, 0);
+    // Of the first and the second pair at once; later ones have theirs.
+    assert.equal(connections, 4);
+  } finally {
+    await together.stop();
+    await own.close();
+  }
+});
+
 describe("constant load over TLS", () => {
   const folder = mkdtempSync(join(tmpdir(), "load-tls-"));
   after(() => rmSync(folder, { recursive: true, force: true }));

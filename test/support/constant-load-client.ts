@@ -14,6 +14,7 @@ const optionsSchema = z.object({
   callsPerSecond: z.number(),
   newConnectionEvery: z.number().default(5),
   streams: z.number().default(0),
+  streamsTogether: z.boolean().default(false),
   streamPieces: z.number().default(300),
   streamPaceMs: z.number().default(100),
   webSockets: z.object({ path: z.string(), count: z.number(), everyMs: z.number().default(200) }).optional(),
@@ -22,6 +23,7 @@ const optionsSchema = z.object({
 });
 const orderSchema = z.union([
   z.object({ phase: z.string() }),
+  z.object({ begin: z.literal("streams") }),
   z.object({ id: z.number(), what: z.enum(["started", "report", "finish"]) }),
 ]);
 
@@ -70,6 +72,21 @@ async function call(due: number, fresh: boolean): Promise<void> {
 
 async function streams(): Promise<void> {
   while (!over) if (!(await stream())) await pause(100);
+}
+
+let flowing = 0;
+function streamsTogether(): void {
+  if (over) return;
+  flowing += options.streams;
+  for (let number = 0; number < options.streams; number++) {
+    const one = async (): Promise<void> => {
+      const isRight = await stream();
+      if (!isRight) await pause(100);
+      flowing -= 1;
+      if (flowing === 0) streamsTogether();
+    };
+    keep(one());
+  }
 }
 
 const pieceSchema = z.object({
@@ -150,7 +167,8 @@ async function calls(): Promise<void> {
 }
 
 if (options.callsPerSecond > 0) keep(calls());
-for (let number = 0; number < options.streams; number++) keep(streams());
+if (options.streamsTogether) streamsTogether();
+else for (let number = 0; number < options.streams; number++) keep(streams());
 const isOver = (): boolean => over;
 for (let number = 0; number < (options.webSockets?.count ?? 0); number++) {
   if (options.webSockets) keep(holdWebSocket({ ...options.webSockets, connect: connections.connect, ledger, slowMs, isOver }));
@@ -175,6 +193,7 @@ async function carryOut(what: "started" | "report" | "finish"): Promise<void> {
 process.on("message", (message) => {
   const order = orderSchema.parse(message);
   if ("phase" in order) ledger.phase(order.phase);
+  else if ("begin" in order) streamsTogether();
   else void carryOut(order.what).then(() => process.send?.({ id: order.id, report: ledger.report() }));
 });
 process.on("disconnect", () => process.exit());

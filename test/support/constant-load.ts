@@ -19,6 +19,8 @@ export interface LoadOptions {
   newConnectionEvery?: number;
   /** Streams that run at any moment; each one that ended is followed by the next. Needs the streams of number-upstream.ts. */
   streams?: number;
+  /** They begin together instead: when none runs any more, and when `beginStreams` says so. What broke is not followed by the next. */
+  streamsTogether?: boolean;
   /** What the model server is asked for, and what each stream is checked against: 300 pieces every 100 ms are 30 s. */
   streamPieces?: number;
   streamPaceMs?: number;
@@ -69,6 +71,8 @@ export type LoadReport = z.infer<typeof reportSchema>;
 export interface Load {
   /** From now on failures carry this name. */
   phase(name: string): void;
+  /** As many streams as there are to be, beside those that run. */
+  beginStreams(): void;
   /** So far. */
   report(): Promise<LoadReport>;
   /** No new calls; what runs is waited for to its end, streams included. */
@@ -125,6 +129,7 @@ export async function startLoad({ prefix = [], startTimeoutMs = 60_000, ...optio
   }
   return {
     phase: (name) => void child.send({ phase: name }),
+    beginStreams: () => void child.send({ begin: "streams" }),
     report: () => ask("report"),
     finish: () => ask("finish"),
     stop,
