@@ -117,8 +117,8 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
   }
 
   /**
-   * One of everything. `up` waits for the streams that gateways of before still have. The next ones begin when it begins to wait:
-   * each lives through what comes after that `up`, and through most of the next one. What needs no `up` happens while it waits.
+   * One of everything. `up` waits for the streams that gateways of before still have. The next ones begin while it waits: each lives
+   * through what comes after that `up`, and through most of the next one. What needs no `up` happens while it waits.
    */
   async function round(number: number): Promise<void> {
     const { docker, stack } = deployment;
@@ -150,8 +150,9 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     stack.settings(changing(odd ? "debug" : "info", odd ? "b" : "a", gateways));
     const [updated] = await Promise.all([update(`update ${number}`), back]);
 
-    // At the gateways of now, beside those of before, which have to end where they are.
-    load.beginStreams();
+    // At the gateways of now, beside those of before, which have to end where they are; not so early that they end before the next
+    // gateways come, for then others would have begun just before these.
+    load.beginStreams(performance.now() - began + 4000);
 
     phase("redis");
     const [redis = ""] = await stack.containers("redis");

@@ -71,8 +71,8 @@ export type LoadReport = z.infer<typeof reportSchema>;
 export interface Load {
   /** From now on failures carry this name. */
   phase(name: string): void;
-  /** As many streams as there are to be, beside those that run. */
-  beginStreams(): void;
+  /** As many streams as there are to be, beside those that run, once these are so old: if the next ones have not begun by then. */
+  beginStreams(ageMs?: number): void;
   /** So far. */
   report(): Promise<LoadReport>;
   /** No new calls; what runs is waited for to its end, streams included. */
@@ -129,7 +129,7 @@ export async function startLoad({ prefix = [], startTimeoutMs = 60_000, ...optio
   }
   return {
     phase: (name) => void child.send({ phase: name }),
-    beginStreams: () => void child.send({ begin: "streams" }),
+    beginStreams: (ageMs = 0) => void child.send({ besideMs: ageMs }),
     report: () => ask("report"),
     finish: () => ask("finish"),
     stop,
