@@ -7,11 +7,11 @@ import { after, before, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { parse } from "yaml";
 import { z } from "zod";
-import { compareSystems } from "../support/file-comparison.ts";
 import { type LocalClone, makeClone } from "../support/local-clone.ts";
 import { type Machine, startMachine, whyNoMachine } from "../support/machine.ts";
 import { makeNetwork, type Network } from "../support/network.ts";
 import { searchFor } from "../support/planted-secrets.ts";
+import { differencesOf, type Own } from "../support/same-servers.ts";
 import { type KeyPair, makeKey } from "../support/sshd.ts";
 import { type Sections, writeSections } from "../support/stack-file.ts";
 
@@ -25,25 +25,11 @@ const secrets = {
 };
 const name = "ai.example.test";
 
-/** What differs between any two servers of the same image, or is each one's own. */
-const own: [pattern: RegExp, why: string][] = [
-  [
-    /^\/etc\/(hostname|hosts|machine-id|ssh\/ssh_host_.*|systemd\/network\/10-wire\.network)$/,
-    "its name, its keys, its address",
-  ],
+const own: Own = [
   [/^\/var\/lib\/cloud\/|^\/var\/log\/cloud-init/, "what cloud-init was given, and its own record of it"],
   [/^\/etc\/sudoers\.d\/(60-openclaw|90-cloud-init-users)$/, "how the login became root before we came"],
   [/^\/etc\/openclaw\/secrets\/(redis-password|secret-redis-of-the-server)$/, "made at random for each stack"],
-  [/^\/etc\/ssl\/openclaw\/(chain|key)\.pem$/, "made on each server"],
-  [/^\/opt\/openclaw\/releases\/[^/]+\/\.complete$/, "when it was unpacked"],
-  [/^\/var\/lib\/openclaw-host\/(installation|salt|secrets)$/, "the installation's name, and a sum of its secrets"],
-  [/^\/var\/lib\/openclaw-host\/folders$/, "one list in another order, which is compared beside this"],
   [/^\/var\/lib\/openclaw-host\/user-data$/, "which files the first boot brought: they are ours to replace"],
-  [/^\/var\/lib\/(openclaw\/.*|openclaw-redis\/.*|fail2ban\/fail2ban\.sqlite3)$/, "data of what runs"],
-  [
-    /^\/var\/cache\/(apt|ldconfig)\/|^\/var\/log\/(apt\/|alternatives|dpkg|fail2ban|unattended|nginx\/|openclaw\/)/,
-    "when packages came, and logs",
-  ],
 ];
 
 const userDataSchema = z.object({
@@ -163,33 +149,7 @@ test("user data and one up make the machine that up makes over SSH", { skip: why
   await context.test("packages, users, units, rules and files are the same", async () => {
     const [cloud, plain] = machines[0]?.name === "cloud" ? machines : [...machines].reverse();
     assert.ok(cloud && plain);
-    const differing: string[] = [];
-    for (const command of [
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own
-      "dpkg-query -W -f '${Package} ${Version} ${db:Status-Abbrev}\\n'",
-      "apt-mark showmanual",
-      "getent passwd; getent group",
-      "systemctl list-unit-files --no-legend | sort",
-      "systemctl list-units --all --no-legend --plain --type=service,socket,timer,path | grep -v 'session-\\|user@\\|user-runtime\\| not-found ' | sed 's/  */ /g' | sort",
-      "nft -s list ruleset",
-      "sysctl -a 2>/dev/null | grep -E '^net.core|^net.ipv4.tcp_|port_range'",
-      "ss -Hltn | sed 's/  */ /g' | sort",
-      "fail2ban-client status",
-      // The folder of releases goes with them, whoever made it first.
-      "for list in folders packages users wanted-packages; do sort -u /var/lib/openclaw-host/$list; done | grep -v /opt/openclaw/releases",
-    ]) {
-      const said: string[][] = [];
-      for (const machine of [plain, cloud]) said.push((await machine.good(command)).split("\n"));
-      const [one = [], other = []] = said;
-      const only = (here: string[], there: string[]): string[] => here.filter((line) => !there.includes(line));
-      differing.push(
-        ...only(one, other).map((line) => `only over SSH: ${line}`),
-        ...only(other, one).map((line) => `only by user data: ${line}`),
-      );
-    }
-    const files = compareSystems(plain.files, cloud.files).filter(({ path }) => !own.some(([pattern]) => pattern.test(path)));
-    differing.push(...files.map(({ path, change, what }) => `${change} ${path} ${what.join()}`));
-    assert.deepEqual(differing, []);
+    assert.deepEqual(await differencesOf(plain, cloud, own), []);
   });
 
   await context.test("nothing is left to do", async () => {

@@ -26,11 +26,11 @@ const checkpoint = z.object({
   }),
 });
 
-/** Of a stack that the operator's command has made. */
-export function createInterruptedUps(clone: LocalClone, stack: string): InterruptedUps {
+/** Of a stack that the operator's command has made; `known`: boundaries at which nothing is killed. */
+export function createInterruptedUps(clone: LocalClone, stack: string, known: string[] = []): InterruptedUps {
   const state = globSync(join(clone.home, ".local/share/openclaw-stack/*/state"))[0] ?? "";
-  const ledger = join(clone.base, "boundaries");
-  writeFileSync(ledger, "");
+  const ledger = join(clone.base, `boundaries-${stack}`);
+  writeFileSync(ledger, known.map((boundary) => `${boundary}\n`).join(""));
   const lines = (): string[] => readFileSync(ledger, "utf8").split("\n").filter(Boolean);
 
   function up(more: string[] = [], env: NodeJS.ProcessEnv = {}, onStart?: (pid: number) => void): Promise<Outcome> {

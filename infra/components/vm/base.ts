@@ -38,7 +38,8 @@ export class Base extends pulumi.ComponentResource {
       `user-${args.user}`,
       host,
       { put: ["user", args.user, args.stateDirectory], take: ["take-user", args.user, args.stateDirectory, keep] },
-      after,
+      // Packages bring users, too: one after the other they have the same numbers on each server, as user data gives them.
+      { parent: this, dependsOn: [this.packages] },
     );
     this.registerOutputs({});
   }
