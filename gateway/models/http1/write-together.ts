@@ -1,5 +1,6 @@
 // Small messages, each a head and its body, are handed to the system one right after the other at the end of a turn of the event loop.
 import type { Socket } from "node:net";
+import { later, writeNow, written } from "./write-now.ts";
 
 export interface Sender {
   /** The socket has all of it; nothing where the socket was closed before. */
@@ -16,7 +17,7 @@ const maxWaiting = 16;
 let sheet = Buffer.allocUnsafeSlow(sheetBytes);
 let used = 0;
 const sockets: Socket[] = [];
-const senders: Sender[] = [];
+const senders: (Sender | undefined)[] = [];
 const ends: number[] = [];
 let isFlushing = false;
 let isArmed = false;
@@ -78,9 +79,10 @@ export function flush(): void {
       const end = ends[at] ?? begin;
       const socket = sockets[at];
       if (socket?.writable) {
-        socket.write(sheet.subarray(begin, end));
-        // Not yet handed over: these bytes must stay as they are.
-        if (socket.writableLength > 0) isKept = true;
+        const sender = senders[at];
+        const outcome = writeNow(socket, sheet.subarray(begin, end), () => sender?.sent());
+        if (outcome !== written) isKept = true;
+        if (outcome === later) senders[at] = undefined;
       }
       begin = end;
     }

@@ -141,3 +141,49 @@ test("at once: nobody is told from within", async () => {
   await turn();
   assert.equal(told.count, 1);
 });
+
+test("what the system does not take goes when it can, whole and in order, and is told of then", async () => {
+  const { socket, peer, text } = await pair();
+  peer.pause();
+  const bodies = Array.from({ length: 600 }, (_, at) => `${at};`.padEnd(16_000, "x"));
+  const told = bodies.map(() => new Told());
+  const countTold = (): number => told.filter(({ count }) => count === 1).length;
+  let waiting = 0;
+  for (const [at, body] of bodies.entries()) {
+    writeTogether(socket, "", Buffer.from(body), told[at] ?? new Told());
+    flush();
+    if (told[at]?.count === 0) waiting += 1;
+  }
+  assert.ok(waiting > 100, `${waiting} of them wait`);
+  await turn();
+  assert.equal(countTold(), bodies.length - waiting);
+  peer.resume();
+  await until(() => text().length === 16_000 * bodies.length, "all bytes");
+  assert.ok(text() === bodies.join(""));
+  await until(() => countTold() === bodies.length, "the last word");
+});
+
+test("nobody is told of what a closed socket did not get", async () => {
+  const { socket, peer } = await pair();
+  peer.pause();
+  const told: Told[] = [];
+  while (told.at(-1)?.count !== 0 || told.length < 2) {
+    told.push(new Told());
+    writeTogether(socket, "", Buffer.alloc(16_000), told.at(-1) ?? new Told());
+    flush();
+  }
+  const closed = once(socket, "close");
+  socket.destroy();
+  await closed;
+  await turn();
+  assert.equal(told.at(-1)?.count, 0);
+  // The other end is gone: an error of the socket, not of its writer.
+  const other = await pair();
+  other.peer.resetAndDestroy();
+  const gone = new Promise<void>((resolve) => other.socket.once("close", () => resolve()));
+  const last = new Told();
+  writeTogether(other.socket, "late", undefined, last);
+  flush();
+  await gone;
+  assert.ok(other.socket.destroyed);
+});

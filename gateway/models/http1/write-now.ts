@@ -1,0 +1,78 @@
+// Hands small messages to the system past Node's queue of a socket, which most of them do not need.
+import type { Socket } from "node:net";
+import { getSystemErrorName } from "node:util";
+
+/** Node's own stream of the system, as its sockets use it (tried: 24; it is not public). */
+interface Handle {
+  writeBuffer(request: object, bytes: Uint8Array): number;
+}
+
+interface Binding {
+  readonly WriteWrap: new () => object;
+  readonly streamBaseState: ArrayLike<number>;
+  readonly kLastWriteWasAsync: number;
+}
+
+const isBinding = (value: unknown): value is Binding =>
+  typeof value === "object" &&
+  value !== null &&
+  typeof Reflect.get(value, "WriteWrap") === "function" &&
+  typeof Reflect.get(value, "kLastWriteWasAsync") === "number" &&
+  typeof Reflect.get(value, "streamBaseState") === "object";
+
+const isHandle = (value: unknown): value is Handle =>
+  typeof value === "object" && value !== null && typeof Reflect.get(value, "writeBuffer") === "function";
+
+function findBinding(): Binding | undefined {
+  try {
+    const find: unknown = Reflect.get(process, "binding");
+    const found: unknown = typeof find === "function" ? find.call(process, "stream_wrap") : undefined;
+    return isBinding(found) ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const binding = findBinding();
+/** Used by a write only when the system did not take all of it at once. */
+let spare = binding && new binding.WriteWrap();
+
+/** All of it is the system's. */
+export const written = 0;
+/** It is in the socket's own queue, as `writableLength` says. */
+export const queued = 1;
+/** The system takes it when it can; `done` is told. */
+export const later = 2;
+
+/**
+ * `bytes` must stay as they are unless the answer is `written`. `done` is called once the system has them, where the answer is
+ * `later` and the socket lives so long. Errors come by the socket's events, as after its `write`.
+ */
+export function writeNow(socket: Socket, bytes: Buffer, done: () => void): number {
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (!binding || !spare || socket.writableLength > 0 || Reflect.get(socket, "encrypted") === true || !isHandle(handle)) {
+    socket.write(bytes);
+    return socket.writableLength > 0 ? queued : written;
+  }
+  const request = spare;
+  const status = handle.writeBuffer(request, bytes);
+  if (status !== 0) {
+    spare = new binding.WriteWrap();
+    socket.destroy(writeError(status));
+    return queued;
+  }
+  if (binding.streamBaseState[binding.kLastWriteWasAsync] === 0) return written;
+  spare = new binding.WriteWrap();
+  Reflect.set(request, "buffer", bytes);
+  Reflect.set(request, "oncomplete", (outcome: number) => {
+    if (socket.destroyed) return;
+    if (outcome < 0) socket.destroy(writeError(outcome));
+    else done();
+  });
+  return later;
+}
+
+function writeError(status: number): Error {
+  const code = getSystemErrorName(status);
+  return Object.assign(new Error(`write ${code}`), { code, errno: status, syscall: "write" });
+}
