@@ -26,7 +26,8 @@ export interface GatewayExit {
  * Objects are never made in the old space from the start, as V8 does where many of a kind lived long while the program started: each
  * one that is dead there keeps all of its call alive until the next full collection, which took a third of the processor's time.
  * Then young spaces of 8 MB are as fast as larger ones. The old space grows by seven tenths between two collections, not threefold;
- * one thread beside the main one is enough for collecting and compiling, and each has memory of its own.
+ * one thread beside the main one is enough for collecting and compiling, and each has memory of its own. Buffers count as a part of
+ * that growth: by themselves they would have all of the heap marked after each 64 MB, every 100 ms where bodies are large.
  */
 export const nodeFlags: readonly string[] = [
   "--disable-warning=ExperimentalWarning",
@@ -34,6 +35,7 @@ export const nodeFlags: readonly string[] = [
   "--max-semi-space-size=8",
   "--heap-growing-percent=70",
   "--v8-pool-size=1",
+  "--external-memory-accounted-in-global-limit",
 ];
 
 /** @param descriptor the listening socket; it becomes descriptor 3 of the gateway */

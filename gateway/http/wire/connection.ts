@@ -128,10 +128,12 @@ export class Connection implements Line, Sender {
     if (rest === undefined) return;
     this.#held = this.#held === undefined ? rest : Buffer.concat([this.#held, rest]);
     if (this.#exchange === undefined && this.#body.missing === 0) this.#next();
-    // What came with the end of the last body is not to pile up.
-    else if (this.#unsent) flush();
-    // Not held back: a client that leaves is not heard of while nothing is read.
-    else if (this.#held.length > maxHeldBytes) this.#flooded();
+    else {
+      // What came with the end of the last body is not to pile up.
+      if (this.#unsent) flush();
+      // Not held back: a client that leaves is not heard of while nothing is read.
+      if (this.#exchange !== undefined && (this.#held?.length ?? 0) > maxHeldBytes) this.#flooded();
+    }
   }
 
   /** Requests without end, while the first one is under way. */
