@@ -44,6 +44,8 @@ export function whyNoDocker(more: { readonly [program: string]: string } = {}): 
 const noSignal = new AbortController().signal;
 
 let started = 0;
+/** Of two that make the first rules of a fresh machine at the same moment, one ends with "Chain already exists". */
+const maxStarts = 3;
 
 /**
  * Daemons beside each other do not meet: each has a bridge and a range of its own; of the pool they take what is free.
@@ -96,6 +98,7 @@ export async function startDocker(
   }
 
   async function ready(): Promise<void> {
+    let starts = 1;
     for (const until = Date.now() + 60_000; ; ) {
       try {
         // What an earlier daemon said of itself is remembered: it is asked for something else.
@@ -103,7 +106,10 @@ export async function startDocker(
         else throw new Error("no socket yet");
         return;
       } catch (error) {
-        if (running.child.exitCode !== null || Date.now() > until) {
+        if (running.child.exitCode !== null && starts < maxStarts) {
+          starts += 1;
+          running = launch(args, logFile, programs);
+        } else if (running.child.exitCode !== null || Date.now() > until) {
           const said = readFileSync(logFile, "utf8").slice(-3000);
           await close();
           throw new Error(`dockerd did not start:\n${said}`, { cause: error });
