@@ -9,7 +9,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { isMap, isSecret, type PropertyMap, type Value } from "../../engine/values.ts";
-import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
+import { recordedNetworks, startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
 import { freePort } from "../support/free-port.ts";
 import { parseCheckpoint } from "../support/replay-checkpoint.ts";
 import { createReplayProject, type ReplayProject } from "../support/replay-project.ts";
@@ -37,7 +37,7 @@ describe("the recorded program on a real daemon", { skip: skip ?? false }, () =>
   let port = 0;
 
   before(async () => {
-    docker = await startDocker();
+    docker = await startDocker(recordedNetworks);
     await docker.importBase("demo-base:1");
     project = createReplayProject("docker", "first");
     port = await freePort();

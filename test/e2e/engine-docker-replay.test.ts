@@ -13,7 +13,7 @@ import { createDockerProvider } from "../../engine/providers/docker/provider.ts"
 import { type Provider, ProviderError } from "../../engine/providers/provider.ts";
 import type { ResourceState } from "../../engine/resource.ts";
 import { isMap, type PropertyMap, type Value } from "../../engine/values.ts";
-import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
+import { recordedNetworks, startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
 import { type DockerWords, dockerWords, recordedProgram, removeFrom } from "../support/docker-recordings.ts";
 import { freePort } from "../support/free-port.ts";
 import { callProvider } from "../support/provider-call.ts";
@@ -42,8 +42,7 @@ describe("recordings of docker on a real daemon", { skip: whyNoDocker() ?? false
 
   before(async () => {
     program = recordedProgram(folder);
-    // Networks as large as those recorded.
-    docker = await startDocker(["--default-address-pool", "base=10.192.0.0/10,size=16"]);
+    docker = await startDocker(recordedNetworks);
     await docker.importBase("demo-base:1");
   });
   after(async () => {

@@ -43,6 +43,9 @@ export function whyNoDocker(more: { readonly [program: string]: string } = {}): 
 
 const noSignal = new AbortController().signal;
 
+/** Networks as large as those of the daemon that was recorded. */
+export const recordedNetworks = ["--default-address-pool", "base=10.192.0.0/10,size=16"];
+
 let started = 0;
 /** Of two that make the first rules of a fresh machine at the same moment, one ends with "Chain already exists". */
 const maxStarts = 3;
