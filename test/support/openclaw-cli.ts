@@ -31,6 +31,16 @@ export function openclawCli(): string {
     rmSync(building, { recursive: true, force: true });
     throw new Error(`npm could not install openclaw@${version}: ${result.error?.message ?? result.stderr.slice(-2000)}`);
   }
+  // What npm left undone without the package's scripts is done by its first start, which writes into the package.
+  const first = spawnSync(process.execPath, [join(building, "node_modules/openclaw/openclaw.mjs"), "--version"], {
+    encoding: "utf8",
+    env: { PATH: process.env.PATH, HOME: building },
+    timeout: 120_000,
+  });
+  if (first.status !== 0) {
+    rmSync(building, { recursive: true, force: true });
+    throw new Error(`openclaw@${version} does not start: ${first.error?.message ?? first.stderr.slice(-2000)}`);
+  }
   writeFileSync(join(building, "complete"), "");
   rmSync(folder, { recursive: true, force: true });
   renameSync(building, folder);
