@@ -32,7 +32,8 @@ export function scanTop(body: Buffer): TopLevel | undefined {
   let at = skipSpace(body, 0);
   if (body[at] !== open) return undefined;
   at = skipSpace(body, at + 1);
-  for (let isFirst = true; body[at] !== close || !isFirst; isFirst = false) {
+  // A comma is followed by one more.
+  for (let isDue = false; isDue || body[at] !== close; ) {
     const key = at;
     const keyEnd = endOfText(body, key);
     at = endOfColon(body, keyEnd);
@@ -51,9 +52,9 @@ export function scanTop(body: Buffer): TopLevel | undefined {
       stream = first === 0x74;
     }
     at = skipSpace(body, end);
-    if (body[at] === close) break;
-    if (body[at] !== comma) return undefined;
-    at = skipSpace(body, at + 1);
+    isDue = body[at] === comma;
+    if (isDue) at = skipSpace(body, at + 1);
+    else if (body[at] !== close) return undefined;
   }
   return skipSpace(body, at + 1) === body.length ? { model, stream: stream === true } : undefined;
 }
@@ -91,37 +92,24 @@ function endOfValue(body: Buffer, at: number, depth: number): number {
       return end === none ? none : end + 1;
     }
     case open:
-      return depth === maxDepth ? none : endOfMembers(body, at + 1, depth + 1);
+      return depth === maxDepth ? none : endOfParts(body, at + 1, close, depth + 1);
     case openList:
-      return depth === maxDepth ? none : endOfEntries(body, at + 1, depth + 1);
+      return depth === maxDepth ? none : endOfParts(body, at + 1, closeList, depth + 1);
     default:
       return endOfScalar(body, at);
   }
 }
 
-function endOfMembers(body: Buffer, from: number, depth: number): number {
+/** Of an object or a list, whose closing mark is `last`; `from` is behind its opening one. */
+function endOfParts(body: Buffer, from: number, last: number, depth: number): number {
   let at = skipSpace(body, from);
-  if (body[at] === close) return at + 1;
+  if (body[at] === last) return at + 1;
   for (;;) {
-    at = endOfColon(body, endOfText(body, at));
-    if (at === none) return none;
-    at = endOfValue(body, at, depth);
+    if (last === close) at = endOfColon(body, endOfText(body, at));
+    if (at !== none) at = endOfValue(body, at, depth);
     if (at === none) return none;
     at = skipSpace(body, at);
-    if (body[at] === close) return at + 1;
-    if (body[at] !== comma) return none;
-    at = skipSpace(body, at + 1);
-  }
-}
-
-function endOfEntries(body: Buffer, from: number, depth: number): number {
-  let at = skipSpace(body, from);
-  if (body[at] === closeList) return at + 1;
-  for (;;) {
-    at = endOfValue(body, at, depth);
-    if (at === none) return none;
-    at = skipSpace(body, at);
-    if (body[at] === closeList) return at + 1;
+    if (body[at] === last) return at + 1;
     if (body[at] !== comma) return none;
     at = skipSpace(body, at + 1);
   }
@@ -154,7 +142,7 @@ function endOfText(body: Buffer, start: number): number {
 }
 
 /** The backslashes before `at`, of those that are not below `from`, are an odd number. */
-function isEscaped(body: Buffer, at: number, from: number): boolean {
+export function isEscaped(body: Buffer, at: number, from: number): boolean {
   let count = 0;
   while (at - 1 - count >= from && body[at - 1 - count] === backslash) count += 1;
   return count % 2 === 1;
@@ -195,7 +183,7 @@ function skipDigits(body: Buffer, from: number): number {
   return at;
 }
 
-function skipSpace(body: Buffer, from: number): number {
+export function skipSpace(body: Buffer, from: number): number {
   let at = from;
   for (;;) {
     const byte = body[at];

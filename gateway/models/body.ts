@@ -1,6 +1,6 @@
 // The request's bytes: checked once, and forwarded as they are; only the model's name is rewritten, in the bytes.
 import { GatewayError, messageOf } from "../errors.ts";
-import { scanTop } from "./body-scan.ts";
+import { isEscaped, scanTop, skipSpace } from "./body-scan.ts";
 
 export interface ModelRequest {
   /** Undefined: the client leaves the choice to the gateway. */
@@ -137,26 +137,14 @@ function opened(body: Buffer, from: number, to: number): number {
 /** Index of the closing quote. */
 function endOfString(body: Buffer, start: number): number {
   let end = body.indexOf(quote, start + 1);
-  while (end !== -1 && escaped(body, end)) end = body.indexOf(quote, end + 1);
+  while (end !== -1 && isEscaped(body, end, start + 1)) end = body.indexOf(quote, end + 1);
   return end === -1 ? body.length : end;
-}
-
-function escaped(body: Buffer, at: number): boolean {
-  let count = 0;
-  while (body[at - 1 - count] === backslash) count += 1;
-  return count % 2 === 1;
 }
 
 /** Keys may be written with escapes: "\u006dodel" is model too. */
 function isModelKey(body: Buffer, start: number, end: number): boolean {
   if (end - start === 6) return body.toString("latin1", start + 1, end) === "model";
   return body.subarray(start, end).includes(backslash) && JSON.parse(body.toString("utf8", start, end + 1)) === "model";
-}
-
-function skipSpace(body: Buffer, at: number): number {
-  let next = at;
-  while (next < body.length && (body[next] ?? 0) <= 0x20) next += 1;
-  return next;
 }
 
 /** The value is a string or null: everything else was refused before. */

@@ -12,7 +12,7 @@ import { connect } from "node:tls";
 import { stringify } from "yaml";
 import { renderCertbotConfig } from "../../infra/render/docker/certbot.ts";
 import { proxySettings } from "../../infra/settings-proxy.ts";
-import { describeFailures, type Load, type LoadFailure, startLoad } from "../support/constant-load.ts";
+import { closedAtReload, describeFailures, type Load, startLoad } from "../support/constant-load.ts";
 import { operateKnowing } from "../support/known-names.ts";
 import { type LocalClone, makeClone } from "../support/local-clone.ts";
 import { type Machine, startMachine, whyNoMachine } from "../support/machine.ts";
@@ -223,11 +223,6 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
     writeFileSync(stackFile(), readFileSync(stackFile(), "utf8").replace(drop, ""));
   }
 });
-
-/** nginx before 1.27.4 closes a kept connection when a stream on it ends after a reload: the next request may meet that moment. */
-function closedAtReload({ reused, got, afterMs }: LoadFailure): boolean {
-  return reused && afterMs < 100 && /^(socket hang up|read ECONNRESET) before any answer/.test(got);
-}
 
 async function until(what: string, look: () => Promise<boolean>): Promise<void> {
   for (const end = Date.now() + 300_000; ; ) {

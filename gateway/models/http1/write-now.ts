@@ -13,6 +13,10 @@ interface Binding {
   readonly kLastWriteWasAsync: number;
 }
 
+interface Told {
+  sent(): void;
+}
+
 const isBinding = (value: unknown): value is Binding =>
   typeof value === "object" &&
   value !== null &&
@@ -41,14 +45,14 @@ let spare = binding && new binding.WriteWrap();
 export const written = 0;
 /** It is in the socket's own queue, as `writableLength` says. */
 export const queued = 1;
-/** The system takes it when it can; `done` is told. */
+/** The system takes it when it can, and `sender` is told then. */
 export const later = 2;
 
 /**
- * `bytes` must stay as they are unless the answer is `written`. `done` is called once the system has them, where the answer is
+ * `bytes` must stay as they are unless the answer is `written`. `sender` is told once the system has them, where the answer is
  * `later` and the socket lives so long. Errors come by the socket's events, as after its `write`.
  */
-export function writeNow(socket: Socket, bytes: Buffer, done: () => void): number {
+export function writeNow(socket: Socket, bytes: Buffer, sender: Told | undefined): number {
   const handle: unknown = Reflect.get(socket, "_handle");
   if (!binding || !spare || socket.writableLength > 0 || Reflect.get(socket, "encrypted") === true || !isHandle(handle)) {
     socket.write(bytes);
@@ -63,13 +67,18 @@ export function writeNow(socket: Socket, bytes: Buffer, done: () => void): numbe
   }
   if (binding.streamBaseState[binding.kLastWriteWasAsync] === 0) return written;
   spare = new binding.WriteWrap();
+  awaitEnd(request, socket, bytes, sender);
+  return later;
+}
+
+/** By itself: most writes need no closure. */
+function awaitEnd(request: object, socket: Socket, bytes: Buffer, sender: Told | undefined): void {
   Reflect.set(request, "buffer", bytes);
   Reflect.set(request, "oncomplete", (outcome: number) => {
     if (socket.destroyed) return;
     if (outcome < 0) socket.destroy(writeError(outcome));
-    else done();
+    else sender?.sent();
   });
-  return later;
 }
 
 function writeError(status: number): Error {

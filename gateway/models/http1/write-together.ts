@@ -79,8 +79,7 @@ export function flush(): void {
       const end = ends[at] ?? begin;
       const socket = sockets[at];
       if (socket?.writable) {
-        const sender = senders[at];
-        const outcome = writeNow(socket, sheet.subarray(begin, end), () => sender?.sent());
+        const outcome = writeNow(socket, sheet.subarray(begin, end), senders[at]);
         if (outcome !== written) isKept = true;
         if (outcome === later) senders[at] = undefined;
       }
