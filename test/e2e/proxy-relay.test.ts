@@ -10,7 +10,8 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { renderNginx } from "../../infra/render/proxy/nginx.ts";
 import { siteOf } from "../../infra/render/proxy/site.ts";
-import { proxySettings } from "../../infra/settings-proxy.ts";
+import { renderNginxWatch } from "../../infra/render/proxy/watch.ts";
+import { type ProxySettings, proxySettings } from "../../infra/settings-proxy.ts";
 import { installPrograms } from "../support/debian-packages.ts";
 import { freePort } from "../support/free-port.ts";
 import { startProxiedUpstream } from "../support/proxied-upstream.ts";
@@ -24,14 +25,19 @@ function workersOf(master: number): number[] {
   return children.filter((pid) => !readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("shutting down"));
 }
 
-test("a request that began before a reload is answered by the gateway of now", { skip, timeout: 120_000 }, async () => {
+for (const balance of ["least-connections", "address", "cookie"] as const) {
+  const what = `balance ${balance}: a request that began before a reload is answered by the gateway of now`;
+  test(what, { skip, timeout: 120_000 }, () => replaced(balance));
+}
+
+async function replaced(balance: ProxySettings["balance"]): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "openclaw-relay-"));
   chmodSync(folder, 0o755);
   mkdirSync(join(folder, "conf.d"));
   const [http, relayPort] = [await freePort(), await freePort()];
   const write = (port: number): void => {
-    const site = siteOf(proxySettings.parse({ tls: { mode: "none" }, ipv6: false }), {
-      upstreams: [{ id: "one", host: "127.0.0.1", port, state: "up" }],
+    const site = siteOf(proxySettings.parse({ tls: { mode: "none" }, ipv6: false, balance }), {
+      upstreams: ["one", "two"].map((id) => ({ id, host: "127.0.0.1", port, state: "up" })),
       listen: { http },
       relayPort,
     });
@@ -40,9 +46,11 @@ test("a request that began before a reload is answered by the gateway of now", {
   };
   const [before, now] = [await startProxiedUpstream("before"), await startProxiedUpstream("now")];
   write(before.port);
-  const nginx = spawn("nginx", ["-c", join(folder, "nginx.conf"), "-g", "daemon off;"], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const script = join(folder, "watch.sh");
+  const configuration = join(folder, "nginx.conf");
+  writeFileSync(script, renderNginxWatch({ configuration, watched: [join(folder, "conf.d")], runtimeFolder: folder }));
+  const nginx = spawn("sh", [script], { stdio: ["ignore", "ignore", "pipe"] });
+  const master = (): number => Number(readFileSync(join(folder, "nginx.pid"), "utf8"));
   let said = "";
   nginx.stderr.setEncoding("utf8").on("data", (text: string) => {
     said += text;
@@ -62,11 +70,10 @@ test("a request that began before a reload is answered by the gateway of now", {
     // A whole other request later, its first half has been read.
     await until("nginx does not answer any more", answers);
 
-    const old = workersOf(nginx.pid ?? 0);
+    const old = workersOf(master());
     write(now.port);
-    nginx.kill("SIGHUP");
     await until("nginx does not read its files again", () => {
-      const workers = workersOf(nginx.pid ?? 0);
+      const workers = workersOf(master());
       return workers.length > 0 && !workers.some((pid) => old.includes(pid));
     });
     await before.close();
@@ -95,4 +102,4 @@ test("a request that began before a reload is answered by the gateway of now", {
     await now.close().catch(() => {});
     rmSync(folder, { recursive: true, force: true });
   }
-});
+}

@@ -23,7 +23,7 @@ const optionsSchema = z.object({
 });
 const orderSchema = z.union([
   z.object({ phase: z.string() }),
-  z.object({ besideMs: z.number() }),
+  z.object({ beginStreams: z.literal(true) }),
   z.object({ id: z.number(), what: z.enum(["started", "report", "finish"]) }),
 ]);
 
@@ -74,21 +74,9 @@ async function streams(): Promise<void> {
   while (!over) if (!(await stream())) await pause(100);
 }
 
-let flowing = 0;
-let together = 0;
 function streamsTogether(): void {
   if (over) return;
-  together = performance.now();
-  flowing += options.streams;
-  for (let number = 0; number < options.streams; number++) {
-    const one = async (): Promise<void> => {
-      const isRight = await stream();
-      if (!isRight) await pause(100);
-      flowing -= 1;
-      if (flowing === 0) streamsTogether();
-    };
-    keep(one());
-  }
+  for (let number = 0; number < options.streams; number++) keep(stream().then(() => undefined));
 }
 
 const pieceSchema = z.object({
@@ -168,11 +156,6 @@ async function calls(): Promise<void> {
   }
 }
 
-function streamsBeside(ageMs: number): void {
-  const last = together;
-  setTimeout(() => last === together && streamsTogether(), Math.max(0, last + ageMs - performance.now()));
-}
-
 if (options.callsPerSecond > 0) keep(calls());
 if (options.streamsTogether) streamsTogether();
 else for (let number = 0; number < options.streams; number++) keep(streams());
@@ -200,7 +183,7 @@ async function carryOut(what: "started" | "report" | "finish"): Promise<void> {
 process.on("message", (message) => {
   const order = orderSchema.parse(message);
   if ("phase" in order) ledger.phase(order.phase);
-  else if ("besideMs" in order) streamsBeside(order.besideMs);
+  else if ("beginStreams" in order) streamsTogether();
   else void carryOut(order.what).then(() => process.send?.({ id: order.id, report: ledger.report() }));
 });
 process.on("disconnect", () => process.exit());

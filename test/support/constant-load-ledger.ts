@@ -1,5 +1,5 @@
 /** What a load counted, what was wrong, and how long this process itself stood still: nobody else is blamed for that. */
-import type { LoadFailure, LoadKind, LoadReport } from "./constant-load.ts";
+import type { LoadFailure, LoadKind, LoadReport, Slowest } from "./constant-load.ts";
 
 export interface Ledger {
   phase(name: string): void;
@@ -8,6 +8,7 @@ export interface Ledger {
   began(kind: LoadKind): void;
   wasRight(kind: LoadKind): Promise<void>;
   fail(kind: LoadKind, afterMs: number, expected: string, got: string, reused: boolean): void;
+  /** Of something that ends now. */
   slowest(kind: LoadKind, ms: number): void;
   opened(): void;
   closedBetween(): void;
@@ -24,9 +25,10 @@ const maxFailures = 5000;
 
 export function createLedger(): Ledger {
   let phase = "start";
+  const phases = [{ name: phase, from: 0 }];
   const counts = { call: 0, stream: 0, websocket: 0, opened: 0, closedBetween: 0 };
   const failures: LoadFailure[] = [];
-  const slow = { call: none(), stream: none(), websocket: none() };
+  const slow = new Map<string, Slowest>();
   const firsts = { call: first(), stream: first(), websocket: first() };
   const stalls: { from: number; to: number }[] = [];
   let last = performance.now();
@@ -39,6 +41,7 @@ export function createLedger(): Ledger {
   return {
     phase(name) {
       phase = name;
+      phases.push({ name, from: performance.now() });
     },
     right(kind) {
       counts[kind] += 1;
@@ -52,7 +55,10 @@ export function createLedger(): Ledger {
         failures.push({ kind, at, phase, afterMs: Math.round(afterMs), expected, got, reused });
     },
     slowest(kind, ms) {
-      if (ms > slow[kind].ms) slow[kind] = { ms: Math.round(ms), at: new Date().toISOString(), phase };
+      const began = performance.now() - ms;
+      const { name } = phases.findLast(({ from }) => from <= began) ?? { name: phase };
+      const key = `${kind} ${name}`;
+      if (ms > (slow.get(key)?.ms ?? 0)) slow.set(key, { kind, ms: Math.round(ms), at: new Date().toISOString(), phase: name });
     },
     opened() {
       counts.opened += 1;
@@ -75,13 +81,9 @@ export function createLedger(): Ledger {
       connections: counts.opened,
       closedBetween: counts.closedBetween,
       failures,
-      slowest: slow,
+      slowest: [...slow.values()].sort((a, b) => b.ms - a.ms),
     }),
   };
-}
-
-function none(): LoadReport["slowest"]["call"] {
-  return { ms: 0, at: "", phase: "" };
 }
 
 function first(): { promise: Promise<void>; resolve: () => void } {

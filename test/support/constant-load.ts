@@ -19,7 +19,7 @@ export interface LoadOptions {
   newConnectionEvery?: number;
   /** Streams that run at any moment; each one that ended is followed by the next. Needs the streams of number-upstream.ts. */
   streams?: number;
-  /** They begin together instead: when none runs any more, and when `beginStreams` says so. What broke is not followed by the next. */
+  /** They begin together instead: with the load, and whenever `beginStreams` says so. None is followed by the next by itself. */
   streamsTogether?: boolean;
   /** What the model server is asked for, and what each stream is checked against: 300 pieces every 100 ms are 30 s. */
   streamPieces?: number;
@@ -53,7 +53,15 @@ const failureSchema = z.object({
 });
 export type LoadFailure = z.infer<typeof failureSchema>;
 
-const slowestSchema = z.object({ ms: z.number(), at: z.string(), phase: z.string() });
+const slowestSchema = z.object({
+  kind: z.enum(["call", "stream", "websocket"]),
+  ms: z.number(),
+  /** When it ended. */
+  at: z.string(),
+  /** The phase in which it began. */
+  phase: z.string(),
+});
+export type Slowest = z.infer<typeof slowestSchema>;
 const reportSchema = z.object({
   /** Right answers. */
   calls: z.number(),
@@ -63,16 +71,16 @@ const reportSchema = z.object({
   connections: z.number(),
   closedBetween: z.number(),
   failures: z.array(failureSchema),
-  /** The longest call, gap and echo. */
-  slowest: z.object({ call: slowestSchema, stream: slowestSchema, websocket: slowestSchema }),
+  /** The longest call, gap and echo of each phase, the longest first. */
+  slowest: z.array(slowestSchema),
 });
 export type LoadReport = z.infer<typeof reportSchema>;
 
 export interface Load {
   /** From now on failures carry this name. */
   phase(name: string): void;
-  /** As many streams as there are to be, beside those that run, once these are so old: if the next ones have not begun by then. */
-  beginStreams(ageMs?: number): void;
+  /** As many streams as there are to be, beside those that run. */
+  beginStreams(): void;
   /** So far. */
   report(): Promise<LoadReport>;
   /** No new calls; what runs is waited for to its end, streams included. */
@@ -129,11 +137,17 @@ export async function startLoad({ prefix = [], startTimeoutMs = 60_000, ...optio
   }
   return {
     phase: (name) => void child.send({ phase: name }),
-    beginStreams: (ageMs = 0) => void child.send({ besideMs: ageMs }),
+    beginStreams: () => void child.send({ beginStreams: true }),
     report: () => ask("report"),
     finish: () => ask("finish"),
     stop,
   };
+}
+
+/** The longest of a kind in some phases; all of them where none are said. */
+export function slowestOf({ slowest }: LoadReport, kind: LoadKind, isMeant?: (phase: string) => boolean): Slowest {
+  const found = slowest.find((one) => one.kind === kind && (isMeant?.(one.phase) ?? true));
+  return found ?? { kind, ms: 0, at: "", phase: "" };
 }
 
 /** Failures in a few lines, for the message of an assertion. */

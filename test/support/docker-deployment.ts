@@ -1,8 +1,9 @@
 /** All that a stack of target `docker` needs in a test: a daemon, images on it, a model server beside it, and the stack itself. */
+import { execFileSync } from "node:child_process";
 import { bridgeAddress, startDocker, type TestDocker } from "./docker.ts";
 import { type ImageKind, provideImages } from "./docker-images.ts";
 import { type DockerStackTest, makeDockerStack } from "./docker-stack.ts";
-import { makeNetwork } from "./network.ts";
+import { makeNetwork, type NetworkHost } from "./network.ts";
 import { type NumberUpstream, startNumberUpstream } from "./number-upstream.ts";
 
 export interface DockerDeployment {
@@ -22,8 +23,8 @@ export interface DockerDeployment {
 
 /**
  * @param images tag -> what it is
- * @param daemon its arguments; with them it has a network namespace of its own: its rules for packets are nobody else's, and
- * clients come from outside
+ * @param daemon its arguments; with them it has a network namespace of its own: its rules for packets are nobody else's, clients
+ * come from outside, and the host has the firewall of a server
  */
 export async function startDockerDeployment(
   images: { readonly [tag: string]: ImageKind },
@@ -37,6 +38,7 @@ export async function startDockerDeployment(
     const network = daemon && makeNetwork();
     if (network) closers.push(network.remove);
     const host = network?.addHost();
+    if (host) dropAtHost(host);
     const docker = await startDocker(daemon, [], host?.name);
     closers.push(docker.close);
     await provideImages(docker, images);
@@ -55,4 +57,14 @@ export async function startDockerDeployment(
     await close();
     throw error;
   }
+}
+
+/**
+ * What is not let in is dropped, not refused. Docker's rules do not pass here; while a daemon that starts writes them anew, clients
+ * find nobody instead of a closed door, and TCP asks again.
+ */
+function dropAtHost({ prefix }: NetworkHost): void {
+  const [program = "", ...args] = prefix;
+  const rules = ["-A INPUT -i lo -j ACCEPT", "-A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT", "-P INPUT DROP"];
+  for (const rule of rules) execFileSync(program, [...args, "iptables", "-w", ...rule.split(" ")]);
 }

@@ -2,7 +2,6 @@
 import type { ProxySettings } from "../../settings-proxy.ts";
 import { renderHaproxy } from "../proxy/haproxy.ts";
 import { newerLines, newerSince, renderNginx } from "../proxy/nginx.ts";
-import { relays } from "../proxy/nginx-servers.ts";
 import { siteOf, type Upstream } from "../proxy/site.ts";
 import { renderNginxWatch } from "../proxy/watch.ts";
 import { places, proxyPorts } from "./containers.ts";
@@ -51,8 +50,7 @@ export function renderProxyFiles(input: ProxyFilesInput): {
     },
   );
   const nginxFolder = `${places.proxy}/nginx`;
-  // Without a reserve, one more request to a gateway that is gone would be worse than a closed connection.
-  const newerFile = balancer === "haproxy" || relays(site) ? "/tmp/nginx-newer.conf" : undefined;
+  const newerFile = "/tmp/nginx-newer.conf";
   const nginx = renderNginx(site, {
     layout: "whole",
     root: nginxFolder,
@@ -61,7 +59,7 @@ export function renderProxyFiles(input: ProxyFilesInput): {
     newerFile,
     ...containerLogs,
   });
-  const newer = newerFile ? { since: newerSince, file: newerFile, lines: newerLines } : undefined;
+  const newer = { since: newerSince, file: newerFile, lines: newerLines };
   return {
     nginx: {
       ...below(nginxFolder, nginx),

@@ -10,6 +10,8 @@ export interface NginxServersHost {
   readonly defaultServer?: boolean;
   readonly accessLogPath?: string;
   readonly errorLogPath?: string;
+  /** A folder that nginx may write to, for its pid and temporary files, and where a relay is told of its generation. */
+  readonly runtimeFolder?: string;
 }
 
 /** Mozilla's intermediate list without DHE, which needs parameters of its own. */
@@ -80,7 +82,7 @@ function redirect(context: Context): string[] {
 }
 
 function main(context: Context): string[] {
-  const { site, secure, port, every } = context;
+  const { site, host, secure, port, every } = context;
   const { allowMetricsFrom, balance } = site;
   const closed = closedPaths.map((path) => path.slice(1)).join("|");
   const cookie = balance === "cookie" ? ["add_header Set-Cookie $openclaw_new_cookie always;"] : [];
@@ -100,21 +102,36 @@ function main(context: Context): string[] {
     "server_tokens off;",
     ...securityHeaders(site),
     ...cookie,
+    ...(relays(site) ? choosesRelay(host) : []),
     ...toGateways(context),
     ...errorPages(site),
     ...(secure ? ["error_page 497 =308 https://$http_host$request_uri;"] : []),
     ...block(`location ~* "^/+(${closed})([^a-z0-9_-]|$)"`, [
       ...allowMetricsFrom.map((network) => `allow ${network};`),
       "deny all;",
-      "proxy_pass http://openclaw_gateways;",
+      `proxy_pass http://${gatewaysOf(site)};`,
     ]),
-    ...block("location /", ["proxy_pass http://openclaw_gateways;"]),
+    ...block("location /", [`proxy_pass http://${gatewaysOf(site)};`]),
     ...ownAnswers(site),
   ]);
 }
 
-/** A list of servers that are chosen by a hash takes none in reserve. */
-export const relays = ({ relayPort, balance }: Site): boolean => relayPort !== undefined && balance === "least-connections";
+export const relays = ({ relayPort }: Site): boolean => relayPort !== undefined;
+const gatewaysOf = (site: Site): string => (relays(site) ? "$openclaw_group" : "openclaw_gateways");
+
+/** What the script that runs nginx writes, below its folder: the number of the configuration, and a mark for each that is past. */
+export const generationFiles = { number: "nginx-generation.conf", past: "nginx-past-" } as const;
+
+function choosesRelay({ runtimeFolder = "/tmp" }: NginxServersHost): string[] {
+  return [
+    "# After a reload, processes that finish what they began know gateways that are going: their last requests go to their successors.",
+    "set $openclaw_group openclaw_gateways;",
+    "set $openclaw_generation 0;",
+    // A pattern, so that it may be missing.
+    `include ${runtimeFolder}/${generationFiles.number}*;`,
+    ...block(`if (-f ${runtimeFolder}/${generationFiles.past}$openclaw_generation)`, ["set $openclaw_group openclaw_relay;"]),
+  ];
+}
 
 /** What comes here was let in, and named its client, one server further up. */
 function relay({ site }: Context): string[] {
@@ -122,9 +139,9 @@ function relay({ site }: Context): string[] {
     `listen 127.0.0.1:${site.relayPort};`,
     "access_log off;",
     "error_log stderr crit;",
-    ...clientBounds(site),
+    "# Each request finds the processes of now: a kept connection would lead to those that took it before they were past.",
+    ...clientBounds(site, 0),
     "client_max_body_size 0;",
-    "keepalive_requests 10000;",
     "gzip off;",
     "server_tokens off;",
     ...upgrades,
@@ -211,12 +228,12 @@ function securityHeaders({ hsts }: Site): string[] {
 }
 
 /** Slow-loris: also before nginx knows which name is meant, where the default server's count. */
-function clientBounds({ timeouts }: Site): string[] {
+function clientBounds({ timeouts }: Site, keepAliveSeconds = timeouts.keepAliveSeconds): string[] {
   return [
     `client_header_timeout ${timeouts.headerSeconds}s;`,
     `client_body_timeout ${timeouts.bodySeconds}s;`,
     `send_timeout ${timeouts.sendSeconds}s;`,
-    `keepalive_timeout ${timeouts.keepAliveSeconds}s;`,
+    `keepalive_timeout ${keepAliveSeconds}s;`,
     "large_client_header_buffers 4 16k;",
   ];
 }

@@ -9,8 +9,6 @@ export interface NginxHost extends NginxServersHost {
   readonly layout?: "whole" | "site";
   /** The folder of nginx.conf. */
   readonly root?: string;
-  /** whole: a folder that nginx may write to, for its pid and for temporary files. */
-  readonly runtimeFolder?: string;
   /** whole: a file that the start of nginx writes where the version turns out to be new enough, with `newerLines`. */
   readonly newerFile?: string;
 }
@@ -125,15 +123,16 @@ function stickyMaps({ balance, tls }: Site): string[] {
 
 function upstreamBlock(site: Site): string[] {
   if (site.upstreams.length === 0) throw new Error("renderNginx: there is no gateway");
-  if (!relays(site)) return upstreamGroup("openclaw_gateways", site, []);
-  const relay = `server 127.0.0.1:${site.relayPort} backup; # the successors of processes whose gateways are gone`;
-  return [...upstreamGroup("openclaw_gateways", site, [relay]), ...upstreamGroup("openclaw_gateways_now", site, [])];
+  const group = upstreamGroup("openclaw_gateways", site, "$binary_remote_addr");
+  if (!relays(site)) return group;
+  const relay = ["upstream openclaw_relay {", `server 127.0.0.1:${site.relayPort} max_fails=0;`, "}"];
+  return [...group, ...relay, ...upstreamGroup("openclaw_gateways_now", site, "$http_x_forwarded_for")];
 }
 
-function upstreamGroup(name: string, { upstreams, balance, gatewayKeepAliveMs }: Site, more: readonly string[]): string[] {
+function upstreamGroup(name: string, { upstreams, balance, gatewayKeepAliveMs }: Site, client: string): string[] {
   const methods = {
     "least-connections": "least_conn;",
-    address: "hash $binary_remote_addr consistent;",
+    address: `hash ${client} consistent;`,
     cookie: "hash $openclaw_sticky consistent;",
   };
   return [
@@ -145,7 +144,6 @@ function upstreamGroup(name: string, { upstreams, balance, gatewayKeepAliveMs }:
       const address = host.includes(":") ? `[${host}]` : host;
       return `server ${address}:${port}${share} max_fails=1 fail_timeout=2s${state === "draining" ? " down" : ""}; # ${id}`;
     }),
-    ...more,
     "keepalive 64;",
     "keepalive_requests 10000;",
     "# Sooner than the gateway does it: a request on a connection that was just closed would be lost.",

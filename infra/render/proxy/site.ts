@@ -77,7 +77,8 @@ export interface SitePlace {
   readonly alivePort?: number;
   /**
    * Where gateways are replaced by others at other addresses: after a reload, processes of nginx that finish what they began may
-   * get one more request on a kept connection, and know only gateways that are gone. Through this port they ask their successors.
+   * get one more request on a kept connection, and know gateways that are gone, where nobody even refuses a connection. Through this
+   * port they ask their successors. It takes `renderNginxWatch` to tell them that they are past.
    */
   readonly relayPort?: number;
   readonly dropHeaders?: readonly string[];

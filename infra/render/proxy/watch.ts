@@ -1,4 +1,5 @@
 /** Pure: the shell script that runs nginx in a container and has it read its files again when they change. */
+import { generationFiles } from "./nginx-servers.ts";
 
 export interface WatchOptions {
   /** nginx.conf. */
@@ -73,6 +74,17 @@ bootstrap() {
 
 ${newer ? newerFunction(newer) : ""}nap() { sleep 1 & wait $! 2>/dev/null; }
 
+# Each configuration that nginx reads has a number, and a mark beside it once nginx was told to read the next one.
+generation=0
+number() {
+    generation=$((generation + 1))
+    printf 'set $openclaw_generation %s;\\n' "$generation" > ${quote(`${runtimeFolder}/${generationFiles.number}`)}
+}
+past() { : > ${quote(`${runtimeFolder}/${generationFiles.past}`)}"$1"; }
+rm -f ${quote(`${runtimeFolder}/${generationFiles.past}`)}*
+number
+serving=$generation
+
 child=
 stop() {
     stopping=yes
@@ -90,6 +102,7 @@ until bootstrap && nginx -t -q -c "$configuration" 2> "$complaint"; do
 done
 
 running=$(state)
+known=$(cat "$complaint.names")
 nginx -c "$configuration" -g 'daemon off;' &
 child=$!
 seen=$running
@@ -102,11 +115,17 @@ while kill -0 "$child" 2>/dev/null; do
     # Twice the same: nobody is in the middle of writing.
     if [ "$now" != "$seen" ]; then seen=$now; continue; fi
     [ "$now" != "$running" ] && [ "$now" != "$refused" ] || continue
+    number
     if nginx -t -q -c "$configuration" 2> "$complaint"; then
         kill -HUP "$child"
+        past "$serving"
+        serving=$generation
         running=$now
         refused=
-        say "files changed: nginx reads them again"
+        found=$(cat "$complaint.names")
+        if [ "$found" = "$known" ]; then say "files changed: nginx reads them again"
+        else say "gateways are at other addresses: nginx reads its files again"; fi
+        known=$found
     else
         refused=$now
         say "the change is broken, so the configuration of before stays: $(cat "$complaint")"
