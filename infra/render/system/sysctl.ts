@@ -25,6 +25,12 @@ export function renderSysctl(machine: Machine): SystemFile[] {
     "# For connections to providers; it begins above the ports that the gateway listens on.",
     "-net.ipv4.ip_local_port_range = 20000 65535",
     "-fs.file-max = 1000000",
+    ...(machine.proxy.kind === "caddy"
+      ? [
+          "# Caddy listens anew at each reload: who waits at its socket of before is handed to the next one instead of reset.",
+          "-net.ipv4.tcp_migrate_req = 1",
+        ]
+      : []),
     ...(machine.redis
       ? ["# Redis writes its files from a copy of itself, which needs the memory only on paper.", "-vm.overcommit_memory = 1"]
       : []),
