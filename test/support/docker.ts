@@ -1,6 +1,6 @@
 // A real Docker daemon for a test: its own folders, socket and network, apart from any daemon of the machine.
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -77,7 +77,8 @@ export async function startDocker(
     ...(more.includes("--default-address-pool") ? [] : pool),
     ...more,
   ];
-  let running = launch(args, logFile, programs);
+  const before = networkName === undefined ? [sharedRules(folder), ...programs] : programs;
+  let running = launch(args, logFile, before);
   const host = `unix://${socket}`;
   const daemon = connectDaemon({ host, sshOptions: [] });
 
@@ -111,7 +112,7 @@ export async function startDocker(
       } catch (error) {
         if (running.child.exitCode !== null && starts < maxStarts) {
           starts += 1;
-          running = launch(args, logFile, programs);
+          running = launch(args, logFile, before);
         } else if (running.child.exitCode !== null || Date.now() > until) {
           const said = readFileSync(logFile, "utf8").slice(-3000);
           await close();
@@ -132,11 +133,31 @@ export async function startDocker(
     importBase: (name) => importBase(daemon, name),
     async restart() {
       await end();
-      running = launch(args, logFile, programs);
+      running = launch(args, logFile, before);
       await ready();
     },
     close,
   };
+}
+
+/**
+ * A daemon that starts takes the chains of all daemons away and makes them anew: others that write a rule just then fail, and their
+ * published ports are closed from then on. This folder's iptables leaves the chains where they are.
+ */
+function sharedRules(folder: string): string {
+  const place = join(folder, "programs");
+  mkdirSync(place);
+  for (const name of ["iptables", "ip6tables"]) {
+    const real = execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
+    const script = `#!/bin/sh
+case " $* " in
+*" -F DOCKER"* | *" -X DOCKER"* | *" -D PREROUTING "*" -j DOCKER "* | *" -D OUTPUT "*" -j DOCKER "*) exit 0 ;;
+esac
+exec ${real} "$@"
+`;
+    writeFileSync(join(place, name), script, { mode: 0o755 });
+  }
+  return place;
 }
 
 /** Two daemons that look for free addresses at the same moment take the same ones: each process has its own. */
