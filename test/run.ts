@@ -20,9 +20,6 @@ interface Part {
 
 const testFiles = (pattern: string): string[] => globSync(pattern, { cwd: root }).sort();
 
-/** First of all: at the end one of them would go on alone. */
-const longest = ["test/e2e/vm-target-caddy.test.ts", "test/e2e/vm-target.test.ts"];
-
 /** Each file is a process of its own; as many at a time as there are cores. */
 const nodeTest = (files: string[], options: { timeoutMs: number; concurrency: number }): string[] => [
   node,
@@ -36,8 +33,7 @@ const nodeTest = (files: string[], options: { timeoutMs: number; concurrency: nu
 
 function parts(): Part[] {
   const unit = testFiles("test/**/*.test.ts").filter((file) => !file.startsWith("test/e2e/"));
-  const all = testFiles("test/e2e/**/*.test.ts");
-  const e2e = [...all.filter((file) => longest.includes(file)), ...all.filter((file) => !longest.includes(file))];
+  const e2e = testFiles("test/e2e/**/*.test.ts");
   return [
     {
       name: "lint",
