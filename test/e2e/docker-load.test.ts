@@ -12,6 +12,7 @@ import { z } from "zod";
 import {
   closedAtReload,
   describeFailures,
+  describeSlowest,
   type Load,
   type LoadFailure,
   type LoadReport,
@@ -141,6 +142,11 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     return { text };
   }
 
+  /** Where this machine is so slow that the last ones would not live to see the next gateways. */
+  function renewOldStreams(): void {
+    if (performance.now() - streamsBegan > 15_000) beginStreams();
+  }
+
   function beginStreams(): void {
     streamsBegan = performance.now();
     load.beginStreams();
@@ -186,8 +192,7 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     await pause(500);
 
     phase("config, image, token and number");
-    // Where this machine is so slow that the last ones would not live to see the next gateways.
-    if (performance.now() - streamsBegan > 15_000) beginStreams();
+    renewOldStreams();
     await stack.secrets({ "token-app": appToken(number) });
     stack.settings(changing(odd ? "debug" : "info", odd ? "b" : "a", gateways));
     const updated = await update(`update ${number}`);
@@ -228,7 +233,7 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     for (let number = 1; number <= rounds; number++) await round(number);
 
     begin("one gateway");
-    if (performance.now() - streamsBegan > 15_000) beginStreams();
+    renewOldStreams();
     stack.settings(changing("info", "a", 1));
     const { text } = await update("one gateway again");
     const report = await load.finish();
@@ -236,7 +241,7 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     assert.equal((await running("gateway-1", "gateway-2", "gateway-3", "redis")).length, 1);
     console.log(
       `under load: ${report.calls} calls, ${report.streams} streams, ${report.echoes} echoes, ${report.connections} connections; ` +
-        `${report.failures.length} failures of the killed; slowest ${slowestLines(report)}; straight to the model server ${slowestLines(await control.report())}`,
+        `${report.failures.length} failures of the killed; slowest ${slowest(report)}; straight to the model server ${slowest(await control.report())}`,
     );
     assert.ok(report.calls > 20 * rounds && report.streams >= rounds && report.echoes > 20 * rounds, JSON.stringify(report));
 
@@ -271,8 +276,4 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
   }
 });
 
-const slowestLines = ({ slowest }: LoadReport): string =>
-  slowest
-    .slice(0, 8)
-    .map(({ kind, ms, phase }) => `${kind} ${ms} ms (${phase})`)
-    .join(", ");
+const slowest = (report: LoadReport): string => describeSlowest(report.slowest.slice(0, 8));

@@ -24,8 +24,9 @@ const usualLatenessMs = 30;
 const maxFailures = 5000;
 
 export function createLedger(): Ledger {
-  let phase = "start";
-  const phases = [{ name: phase, from: 0 }];
+  /** The one of now first. */
+  const phases = [{ name: "start", from: 0 }];
+  const phaseAt = (then: number): string => phases.find(({ from }) => from <= then)?.name ?? "start";
   const counts = { call: 0, stream: 0, websocket: 0, opened: 0, closedBetween: 0 };
   const failures: LoadFailure[] = [];
   const slow = new Map<string, Slowest>();
@@ -40,8 +41,7 @@ export function createLedger(): Ledger {
 
   return {
     phase(name) {
-      phase = name;
-      phases.push({ name, from: performance.now() });
+      phases.unshift({ name, from: performance.now() });
     },
     right(kind) {
       counts[kind] += 1;
@@ -51,14 +51,14 @@ export function createLedger(): Ledger {
     wasRight: (kind) => firsts[kind].promise,
     fail(kind, afterMs, expected, got, reused) {
       const at = new Date().toISOString();
+      const phase = phaseAt(performance.now());
       if (failures.length < maxFailures)
         failures.push({ kind, at, phase, afterMs: Math.round(afterMs), expected, got, reused });
     },
     slowest(kind, ms) {
-      const began = performance.now() - ms;
-      const { name } = phases.findLast(({ from }) => from <= began) ?? { name: phase };
-      const key = `${kind} ${name}`;
-      if (ms > (slow.get(key)?.ms ?? 0)) slow.set(key, { kind, ms: Math.round(ms), at: new Date().toISOString(), phase: name });
+      const phase = phaseAt(performance.now() - ms);
+      const key = `${kind} ${phase}`;
+      if (ms > (slow.get(key)?.ms ?? 0)) slow.set(key, { kind, ms: Math.round(ms), at: new Date().toISOString(), phase });
     },
     opened() {
       counts.opened += 1;

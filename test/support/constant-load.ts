@@ -36,10 +36,12 @@ export interface LoadOptions {
   prefix?: readonly string[];
 }
 
-export type LoadKind = "call" | "stream" | "websocket";
+const kindSchema = z.enum(["call", "stream", "websocket"]);
+export type LoadKind = z.infer<typeof kindSchema>;
+export const loadKinds: readonly LoadKind[] = kindSchema.options;
 
 const failureSchema = z.object({
-  kind: z.enum(["call", "stream", "websocket"]),
+  kind: kindSchema,
   /** When it was noticed. */
   at: z.string(),
   /** The phase in which it was noticed. */
@@ -54,7 +56,7 @@ const failureSchema = z.object({
 export type LoadFailure = z.infer<typeof failureSchema>;
 
 const slowestSchema = z.object({
-  kind: z.enum(["call", "stream", "websocket"]),
+  kind: kindSchema,
   ms: z.number(),
   /** When it ended. */
   at: z.string(),
@@ -149,6 +151,10 @@ export function slowestOf({ slowest }: LoadReport, kind: LoadKind, isMeant?: (ph
   const found = slowest.find((one) => one.kind === kind && (isMeant?.(one.phase) ?? true));
   return found ?? { kind, ms: 0, at: "", phase: "" };
 }
+
+/** In one line. */
+export const describeSlowest = (slowest: readonly Slowest[]): string =>
+  slowest.map(({ kind, ms, phase }) => `${kind} ${ms} ms (${phase})`).join(", ");
 
 /** Failures in a few lines, for the message of an assertion. */
 export function describeFailures({ failures }: LoadReport): string {

@@ -6,7 +6,7 @@ import { delimiter, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectDaemon, type Daemon } from "../../engine/providers/docker/api.ts";
 import { tarArchive } from "../../engine/providers/docker/tar.ts";
-import { installPrograms } from "./debian-packages.ts";
+import { installPrograms, pathOf } from "./debian-packages.ts";
 import { removeFolder } from "./remove-folder.ts";
 
 export interface TestDocker {
@@ -77,8 +77,8 @@ export async function startDocker(
     ...(more.includes("--default-address-pool") ? [] : pool),
     ...more,
   ];
-  const before = networkName === undefined ? [sharedRules(folder), ...programs] : programs;
-  let running = launch(args, logFile, before);
+  const first = networkName === undefined ? [sharedRules(folder), ...programs] : programs;
+  let running = launch(args, logFile, first);
   const host = `unix://${socket}`;
   const daemon = connectDaemon({ host, sshOptions: [] });
 
@@ -112,7 +112,7 @@ export async function startDocker(
       } catch (error) {
         if (running.child.exitCode !== null && starts < maxStarts) {
           starts += 1;
-          running = launch(args, logFile, before);
+          running = launch(args, logFile, first);
         } else if (running.child.exitCode !== null || Date.now() > until) {
           const said = readFileSync(logFile, "utf8").slice(-3000);
           await close();
@@ -133,7 +133,7 @@ export async function startDocker(
     importBase: (name) => importBase(daemon, name),
     async restart() {
       await end();
-      running = launch(args, logFile, before);
+      running = launch(args, logFile, first);
       await ready();
     },
     close,
@@ -148,12 +148,11 @@ function sharedRules(folder: string): string {
   const place = join(folder, "programs");
   mkdirSync(place);
   for (const name of ["iptables", "ip6tables"]) {
-    const real = execFileSync("sh", ["-c", `command -v ${name}`], { encoding: "utf8" }).trim();
     const script = `#!/bin/sh
 case " $* " in
 *" -F DOCKER"* | *" -X DOCKER"* | *" -D PREROUTING "*" -j DOCKER "* | *" -D OUTPUT "*" -j DOCKER "*) exit 0 ;;
 esac
-exec ${real} "$@"
+exec ${pathOf(name)} "$@"
 `;
     writeFileSync(join(place, name), script, { mode: 0o755 });
   }
@@ -197,7 +196,7 @@ async function removeAll(host: string): Promise<void> {
 }
 
 async function importBase(daemon: Daemon, name: string): Promise<string> {
-  const busybox = readFileSync(execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim());
+  const busybox = readFileSync(pathOf("busybox"));
   const modified = new Date(0);
   const folder = (path: string) => ({ name: path, mode: 0o755, modified, folder: true });
   const commands = ["sh", "wget", "sleep", "cat", "echo", "httpd", "ls", "true", "stat", "id"];

@@ -1,8 +1,8 @@
 /** What stands for graphics processors and a model server on them where there are none. */
-import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tarArchive } from "../../engine/providers/docker/tar.ts";
+import { pathOf } from "./debian-packages.ts";
 
 const vllmProgram = "#!/bin/sh\nwhile :; do sleep 600 & wait $!; done\n";
 
@@ -17,7 +17,7 @@ export function graphics(folder: string): string {
 
 /** All files of an image whose model server only waits. */
 export async function vllmLayer(): Promise<Buffer> {
-  const busybox = readFileSync(execFileSync("sh", ["-c", "command -v busybox"], { encoding: "utf8" }).trim());
+  const busybox = readFileSync(pathOf("busybox"));
   const modified = new Date(0);
   const links = ["sh", "cat", "sleep"].map((command) => ({
     name: `bin/${command}`,

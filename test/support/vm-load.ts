@@ -3,7 +3,16 @@
  * proxy to an echo server. The gateway speaks no WebSocket yet, so those go through a second site: a copy of the stack's own, on
  * another port and with the echo server in the gateway's place, served by the same processes with the same certificate.
  */
-import { describeFailures, type Load, type LoadFailure, type LoadReport, slowestOf, startLoad } from "./constant-load.ts";
+import {
+  describeFailures,
+  describeSlowest,
+  type Load,
+  type LoadFailure,
+  type LoadReport,
+  loadKinds,
+  slowestOf,
+  startLoad,
+} from "./constant-load.ts";
 import { eventually } from "./eventually.ts";
 import type { VmServer } from "./vm-server.ts";
 
@@ -48,12 +57,10 @@ export async function startVmLoad(server: VmServer, proxy: "nginx" | "caddy", to
       const reports = await all((load) => load.finish());
       const failures = reports.flatMap((report) => report.failures);
       const sum = (count: (report: LoadReport) => number): number => reports.reduce((all, report) => all + count(report), 0);
-      const slowest = (["call", "stream", "websocket"] as const)
-        .map((kind) => reports.map((report) => slowestOf(report, kind)).sort((a, b) => b.ms - a.ms)[0])
-        .map((one) => (one ? `${one.kind} ${one.ms} ms (${one.phase})` : ""))
-        .join(", ");
+      // Each load has the kinds that the other one has not.
+      const slowest = loadKinds.flatMap((kind) => reports.map((report) => slowestOf(report, kind)).filter(({ ms }) => ms > 0));
       const counts = `${sum(({ calls }) => calls)} calls, ${sum(({ streams }) => streams)} streams, ${sum(({ echoes }) => echoes)} echoes`;
-      return { reports, failures, text: `${counts}, ${failures.length} failures, slowest ${slowest}` };
+      return { reports, failures, text: `${counts}, ${failures.length} failures, slowest ${describeSlowest(slowest)}` };
     },
     stop,
   };
