@@ -15,11 +15,16 @@ export interface HelperOptions {
   /** Put into /place/<incoming> before the script runs: their contents are in no argument and no environment. */
   files?: readonly TarFile[];
   incoming?: string;
+  /** Names in the place to be cleared as well. */
+  left?: readonly string[];
 }
 
 const imageTitle = "org.opencontainers.image.title=openclaw-gateway";
 const workLabel = "openclaw-stack.helper";
-/** The process that made it, and what it put into the place: when that process is gone, both are leftovers. */
+/**
+ * The process that made it, and what is in the place until it has cleared it: its own, and what it took over from those before it.
+ * When that process is gone, both are leftovers.
+ */
 const processLabel = "openclaw-stack.helper.process";
 const incomingLabel = "openclaw-stack.helper.incoming";
 const node = "/opt/openclaw/bin/node";
@@ -28,7 +33,10 @@ const leftoverSeconds = 900;
 
 /** Before each script: an error is one line, and `clear` removes what came in, and what a run that was cut off left. */
 const beginning = `
-process.on("uncaughtException", (error) => { console.log(error.message); process.exit(1); });
+process.on("uncaughtException", (error) => {
+  console.log(error.message);
+  try { clear(); } finally { process.exit(1); }
+});
 const clear = () => {
   const fs = require("fs");
   const { incoming, dead } = JSON.parse(process.env.TASK);
@@ -47,7 +55,8 @@ const ended = z.object({ StatusCode: z.int() });
 /** Resolves with what the script printed. @throws with what it printed, where it failed */
 export async function runHelper(docker: Docker, options: HelperOptions): Promise<string> {
   const { place, script, task, files = [], incoming = ".incoming" } = options;
-  const dead = await removeLeftovers(docker, place);
+  const old = await leftovers(docker, place);
+  const dead = [...new Set([...(options.left ?? []), ...old.flatMap(({ incoming: names }) => names)])];
   const body = {
     Image: options.image ?? (await gatewayImage(docker)),
     Entrypoint: [node, "-e", `${beginning}{${script}}`],
@@ -55,7 +64,7 @@ export async function runHelper(docker: Docker, options: HelperOptions): Promise
     Env: [`TASK=${JSON.stringify({ ...task, incoming, dead })}`],
     User: "0:0",
     Healthcheck: { Test: ["NONE"] },
-    Labels: { [workLabel]: place, [processLabel]: processName(process.pid), [incomingLabel]: incoming },
+    Labels: { [workLabel]: place, [processLabel]: processName(process.pid), [incomingLabel]: [incoming, ...dead].join() },
     HostConfig: {
       Binds: [`${place}:/place`],
       NetworkMode: "none",
@@ -66,6 +75,9 @@ export async function runHelper(docker: Docker, options: HelperOptions): Promise
     },
   };
   const { Id: id } = await docker.json({ method: "POST", path: "/containers/create", body }, made);
+  // Only now: what they left is known to this one, should it be cut off as well.
+  for (const { id: oldId } of old) await remove(docker, oldId);
+  let isClear = files.length === 0;
   try {
     if (files.length > 0) {
       const archive = tarOf(incoming, files);
@@ -73,29 +85,36 @@ export async function runHelper(docker: Docker, options: HelperOptions): Promise
     }
     await docker.bytes({ method: "POST", path: `/containers/${id}/start` });
     const { StatusCode: code } = await docker.json({ method: "POST", path: `/containers/${id}/wait` }, ended);
+    isClear = true;
     const query = { stdout: true, stderr: true };
     const said = withoutHeaders(await docker.bytes({ method: "GET", path: `/containers/${id}/logs`, query })).trim();
     if (code !== 0) throw new Error(said || `the helper container ended with ${code}`);
     return said;
+  } catch (error) {
+    const again = { place, image: options.image, script: "clear();", task: {}, left: [incoming, ...dead] };
+    if (!isClear) await runHelper(docker, again).catch(() => {});
+    throw error;
   } finally {
-    await docker.bytes({ method: "DELETE", path: `/containers/${id}`, query: { force: true, v: true } }).catch(() => {});
+    await remove(docker, id);
   }
+}
+
+async function remove(docker: Docker, id: string): Promise<void> {
+  await docker.bytes({ method: "DELETE", path: `/containers/${id}`, query: { force: true, v: true } }).catch(() => {});
 }
 
 const listed = z.array(made.extend({ Created: z.number(), State: z.string(), Labels: z.record(z.string(), z.string()) }));
 
-/** Of runs that were cut off; resolves with the names of what they had put into the place. */
-async function removeLeftovers(docker: Docker, place: string): Promise<string[]> {
+/** Containers of runs that were cut off, with the names of what is left in the place because of them. */
+async function leftovers(docker: Docker, place: string): Promise<{ id: string; incoming: string[] }[]> {
   const query = { all: true, filters: JSON.stringify({ label: [`${workLabel}=${place}`] }) };
-  const dead: string[] = [];
-  for (const { Id, Created, State, Labels } of await docker.json({ method: "GET", path: "/containers/json", query }, listed)) {
-    const left = isGone(Labels[processLabel] ?? "");
+  const all = await docker.json({ method: "GET", path: "/containers/json", query }, listed);
+  return all.flatMap(({ Id: id, Created, State, Labels }) => {
+    const isLeft = isGone(Labels[processLabel] ?? "");
     // Another one, from elsewhere, may be at work on the same place.
-    if (!left && (State === "running" || Date.now() / 1000 - Created < leftoverSeconds)) continue;
-    if (left) dead.push(Labels[incomingLabel] ?? "");
-    await docker.bytes({ method: "DELETE", path: `/containers/${Id}`, query: { force: true, v: true } }).catch(() => {});
-  }
-  return dead;
+    if (!isLeft && (State === "running" || Date.now() / 1000 - Created < leftoverSeconds)) return [];
+    return [{ id, incoming: isLeft ? (Labels[incomingLabel] ?? "").split(",").filter(Boolean) : [] }];
+  });
 }
 
 /** A process of this machine, told apart from others that have its number later; "" where the system does not say. */
