@@ -11,12 +11,13 @@ import { z } from "zod";
 import { whyNoDocker } from "../support/docker.ts";
 import { type DockerDeployment, startDockerDeployment } from "../support/docker-deployment.ts";
 import { eventually } from "../support/eventually.ts";
+import { type NameServer, startNameServer, whyNoNameServer } from "../support/name-server.ts";
 import { type Pebble, startPebble, whyNoPebble } from "../support/pebble.ts";
 import { plantSecrets, searchFor } from "../support/planted-secrets.ts";
 import { stackSecret } from "../support/planted-stack.ts";
 import { makeKey, startSshd, whyNoSshd } from "../support/sshd.ts";
 
-const skip = whyNoDocker() ?? whyNoPebble();
+const skip = whyNoDocker() ?? whyNoPebble() ?? whyNoNameServer();
 if (skip) assert.notEqual(process.env.CI, "true", `this test must run in CI: ${skip}`);
 const planted = plantSecrets(3);
 const [gatewayToken = "", providerKey = "", appToken = ""] = Object.values(planted);
@@ -47,6 +48,8 @@ const inspectSchema = z.object({
 describe("a stack on a Docker host", { skip: skip ?? false, timeout: 1_200_000 }, () => {
   let deployment: DockerDeployment;
   let pebble: Pebble;
+  let nameServer: NameServer | undefined;
+  let byDns: Pebble | undefined;
   /** As DNS would say it to the operator's machine. */
   let names: { [name: string]: string } = {};
 
@@ -55,6 +58,7 @@ describe("a stack on a Docker host", { skip: skip ?? false, timeout: 1_200_000 }
       "nginx:1.28": "nginx",
       "redis:7.4": "redis",
       "certbot/certbot:v5.1.0": "certbot",
+      "certbot/dns-rfc2136:v5.1.0": "certbot-dns",
       "debian:12-slim": "base",
       "debian:12-next": "base",
     });
@@ -75,6 +79,8 @@ describe("a stack on a Docker host", { skip: skip ?? false, timeout: 1_200_000 }
 
   after(async () => {
     await pebble?.stop();
+    await byDns?.stop();
+    await nameServer?.stop();
     await deployment?.close();
   });
 
@@ -210,6 +216,40 @@ describe("a stack on a Docker host", { skip: skip ?? false, timeout: 1_200_000 }
       await log(),
       await stack.docker(`/containers/${certbot}/json`),
       await stack.docker(`/containers/${certbot}/top?ps_args=auxeww`),
+      ...stack.printed,
+    ];
+    assert.deepEqual(
+      texts.flatMap((text, index) => search.text(`text ${index}`, text)),
+      [],
+    );
+  });
+
+  test("names that lead nowhere are proven through their DNS, by a key that is in no output", async () => {
+    const { stack, address } = deployment;
+    nameServer = await startNameServer({ address, zone: "example.test" });
+    byDns = await startPebble({ address, certificateSeconds: 86_400, nameServer: nameServer.at });
+    const dns = { provider: "rfc2136", credentials: stackSecret("dns"), propagationSeconds: 1 };
+    const acme = { directory: byDns.directoryUrl, caFile: byDns.caFile, challenge: "dns-01", dns };
+    stack.settings({ proxy: { names: [stack.name, second], ports: stack.ports, tls: { mode: "acme", acme } } });
+    await stack.run(["config", "rm", "secret-acme-account"]);
+    const others = { gatewayToken, "apiKey-numbers": providerKey, "token-app": appToken };
+    await stack.secrets({ ...others, "secret-dns": nameServer.wrongCredentials });
+    const refused = await stack.attempt(["up", "--yes", "--skip-preview"], names);
+    assert.notEqual(refused.code, 0);
+    assert.match(refused.text, /certbot got no certificate for ai\.example\.test[\s\S]*didn't like the signature/);
+    assert.equal((await stack.shown()).checkHost(second), second, "the certificate of before goes on");
+
+    await stack.secrets({ ...others, "secret-dns": nameServer.credentials });
+    await up("a certificate through DNS");
+    const issuer = await byDns.issuerCa();
+    await eventually("nginx shows it", async () => (await stack.ask(gatewayToken, issuer)) !== "", patientMs);
+    assert.equal((await stack.shown()).checkHost(second), second);
+    for (const name of [stack.name, second]) assert.match(nameServer.log(), new RegExp(`_acme-challenge\\.${name}' TXT`));
+    const search = searchFor({ ...planted, key: nameServer.key });
+    const [certbot = ""] = await stack.containers("certbot");
+    const texts = [
+      await stack.docker(`/containers/${certbot}/logs?stdout=1&stderr=1`),
+      await stack.docker(`/containers/${certbot}/json`),
       ...stack.printed,
     ];
     assert.deepEqual(

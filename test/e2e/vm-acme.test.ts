@@ -9,23 +9,24 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect } from "node:tls";
-import { stringify } from "yaml";
-import { renderCertbotConfig } from "../../infra/render/docker/certbot.ts";
-import { proxySettings } from "../../infra/settings-proxy.ts";
 import { closedAtReload, describeFailures, type Load, slowestOf, startLoad } from "../support/constant-load.ts";
 import { operateKnowing } from "../support/known-names.ts";
 import { type LocalClone, makeClone } from "../support/local-clone.ts";
 import { type Machine, startMachine, whyNoMachine } from "../support/machine.ts";
+import { type NameServer, startNameServer, whyNoNameServer } from "../support/name-server.ts";
 import { makeNetwork, type Network } from "../support/network.ts";
 import { type NumberUpstream, startNumberUpstream } from "../support/number-upstream.ts";
 import type { Outcome } from "../support/outcome.ts";
 import { type Pebble, startPebble, whyNoPebble } from "../support/pebble.ts";
+import { stackSecret } from "../support/planted-stack.ts";
+import { writeSections } from "../support/stack-file.ts";
 
-const skip = whyNoMachine() ?? whyNoPebble();
+const skip = whyNoMachine() ?? whyNoPebble() ?? whyNoNameServer();
 if (skip) assert.notEqual(process.env.CI, "true", `this test must run in CI: ${skip}`);
 
 const stack = "server";
 const name = "ai.example.test";
+const second = "second.example.test";
 const gatewayToken = randomBytes(24).toString("hex");
 const hmacKey = randomBytes(32).toString("base64url");
 const authorityFile = "/usr/local/share/acme-ca.pem";
@@ -38,7 +39,8 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
   let other: Pebble;
   let clone: LocalClone;
   let load: Load | undefined;
-  let secrets = "";
+  let nameServer: NameServer | undefined;
+  let byDns: Pebble | undefined;
 
   before(async () => {
     network = makeNetwork();
@@ -51,17 +53,16 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
     machine = await startMachine("vm-acme", { network });
     clone = makeClone("vm-acme");
     await operate("stack", "init", stack);
-    for (const [key, value] of Object.entries({ gatewayToken, "secret-acme-account": hmacKey })) {
-      const { code, text } = await clone.operate(["config", "set", "--secret", key, "-s", stack], { input: value });
-      assert.equal(code, 0, text);
-    }
-    secrets = readFileSync(stackFile(), "utf8").replace(/^config:\n/m, "");
+    await secret("gatewayToken", gatewayToken);
+    await secret("secret-acme-account", hmacKey);
   });
   after(async () => {
     await load?.stop();
     await machine?.stop();
     await pebble?.stop();
     await other?.stop();
+    await byDns?.stop();
+    await nameServer?.stop();
     await upstream?.close();
     network?.remove();
     await clone?.remove();
@@ -83,11 +84,13 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
       models: { default: "numbers/numbers", providers: { numbers: { baseUrl: upstream.baseUrl, models: ["numbers"] } } },
       proxy: { names: [name], ...proxy },
     };
-    const entries = Object.entries(config).map(([key, value]) => [`openclaw-stack:${key}`, value]);
-    const [salt = ""] = /^encryptionsalt:.*$/m.exec(secrets) ?? [];
-    const kept = secrets.replace(/^encryptionsalt:.*\n?/m, "");
-    writeFileSync(stackFile(), `${salt}\n${stringify({ config: Object.fromEntries(entries) })}${kept}`);
+    writeSections(stackFile(), config);
     await machine.run(["sh", "-c", `cat >${authorityFile}`], { input: readFileSync(from.caFile, "utf8") });
+  }
+
+  async function secret(key: string, value: string): Promise<void> {
+    const { code, text } = await clone.operate(["config", "set", "--secret", key, "-s", stack], { input: value });
+    assert.equal(code, 0, text);
   }
 
   async function operate(...args: string[]): Promise<string> {
@@ -99,7 +102,7 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
   async function tryUp(what: string): Promise<Outcome> {
     const began = performance.now();
     const args = ["up", "--yes", "--skip-preview", "-s", stack];
-    const outcome = await operateKnowing(clone, { [name]: machine.address4 }, args);
+    const outcome = await operateKnowing(clone, { [name]: machine.address4, [second]: machine.address4 }, args);
     console.log(`${what}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
     return outcome;
   }
@@ -147,7 +150,7 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
     );
   }
 
-  const externalAccount = { kid: "account-1", hmacKey: { source: "file", provider: "stack", id: "acme-account" } };
+  const externalAccount = { kid: "account-1", hmacKey: stackSecret("acme-account") };
   const byCertbot = () => ({
     tls: {
       mode: "acme",
@@ -178,23 +181,36 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
     assert.equal((await machine.run("systemctl --failed --no-legend")).stdout.trim(), "");
   });
 
-  test("certbot knows every option of the other ways", async () => {
-    await machine.good("apt-get -q -y --no-install-recommends install python3-certbot-dns-rfc2136");
-    const secret = { source: "file", provider: "stack", id: "dns" };
-    const acme = { challenge: "dns-01", dns: { provider: "rfc2136", credentials: secret }, externalAccount };
-    const proxy = proxySettings.parse({ names: [name], tls: { mode: "acme", acme } });
-    const ini = renderCertbotConfig(proxy, hmacKey);
-    const folders = "--config-dir /tmp/a --work-dir /tmp/a --logs-dir /tmp/a";
-    const ask = (text: string): Promise<Outcome> =>
-      machine.run(`cat >/root/cli.ini && certbot plugins --config /root/cli.ini ${folders}`, { input: text });
-    assert.equal((await ask(ini)).code, 0, (await ask(ini)).text);
-    assert.notEqual((await ask(`${ini}dns-rfc2136-nothing = 1\n`)).code, 0);
-    await machine.good("rm -r /root/cli.ini /tmp/a");
+  test("nginx: names that lead nowhere are proven through their DNS, by a key that only root reads", async () => {
+    const { address4: address } = network;
+    nameServer = await startNameServer({ address, zone: "example.test" });
+    byDns = await startPebble({ address, certificateSeconds: 86_400, nameServer: nameServer.at });
+    const dns = { provider: "rfc2136", credentials: stackSecret("dns"), propagationSeconds: 1 };
+    const acme = { directory: byDns.directoryUrl, caFile: authorityFile, challenge: "dns-01", dns, checkSeconds: 20 };
+    // A secret that nothing refers to is a fault.
+    await operate("config", "rm", "secret-acme-account");
+    await secret("secret-dns", nameServer.wrongCredentials);
+    await settings({ names: [name, second], tls: { mode: "acme", acme } }, byDns);
+    const { serialNumber } = await shown();
+    const refused = await tryUp("a key that the DNS server does not know");
+    assert.notEqual(refused.code, 0);
+    assert.match(refused.text, /certbot got no certificate:[\s\S]*didn't like the signature/);
+    assert.equal((await shown()).serialNumber, serialNumber, "the certificate of before goes on");
+
+    await secret("secret-dns", nameServer.credentials);
+    await up("a certificate through DNS");
+    await until("nginx shows it", async () => (await shown()).checkHost(second) === second);
+    for (const host of [name, second]) assert.match(nameServer.log(), new RegExp(`_acme-challenge\\.${host}' TXT`));
+    const { serialNumber: first } = await shown();
+    await until("the timer renews it", async () => (await shown()).serialNumber !== first);
+    const found = await machine.run(`grep -rlF ${nameServer.key} /etc /opt/openclaw /var/lib /var/log /run 2>/dev/null`);
+    assert.equal(found.stdout, "/etc/openclaw/secrets/acme-dns\n", `${found.code}: ${found.text}`);
+    assert.equal(await machine.good("stat -c '%a %U' /etc/openclaw/secrets/acme-dns"), "600 root\n");
   });
 
   test("from an authority to self-signed: the old one goes, and nothing of it stays", async () => {
+    await operate("config", "rm", "secret-dns");
     await settings({ tls: { mode: "self-signed" } }, pebble);
-    secretsWithout("secret-acme-account");
     await up("self-signed");
     await until("nginx shows it", async () => (await shown()).issuer === `CN=${name}`);
     await machine.good("nginx -t -q && test -f /etc/ssl/openclaw/key.pem && ! test -L /etc/ssl/openclaw/key.pem");
@@ -207,7 +223,6 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
   test("Caddy: a refusal is told; then it gets one by itself, and renews it under load", async () => {
     const acme = { directory: other.directoryUrl, caFile: authorityFile, checkSeconds: 10 };
     await settings({ server: "caddy", tls: { mode: "acme", acme } }, other);
-    secretsWithout("secret-acme-account");
     const refused = await tryUp("a refusal by Caddy");
     assert.notEqual(refused.code, 0);
     assert.match(refused.text, /Caddy got no certificate for ai\.example\.test: .*\S/);
@@ -215,13 +230,6 @@ describe("certificates of a server", { skip: skip ?? false, timeout: 1_800_000 }
     await up("Caddy's certificate");
     await renewed(other);
   });
-
-  /** Nothing refers to it any more, which would be a fault. */
-  function secretsWithout(key: string): void {
-    const drop = new RegExp(` {2}openclaw-stack:${key}:\n {4}secure: .*\n`);
-    secrets = secrets.replace(drop, "");
-    writeFileSync(stackFile(), readFileSync(stackFile(), "utf8").replace(drop, ""));
-  }
 });
 
 async function until(what: string, look: () => Promise<boolean>): Promise<void> {

@@ -17,7 +17,9 @@ export async function askModel({ url, name, ca }: AskedGateway, token: string, m
   const { hostname, port } = new URL(url);
   // As DNS would say it.
   const lookup: LookupFunction = (_name, _options, found) => found(null, [{ address: hostname, family: 4 }]);
-  const dispatcher = new Agent({ connect: { ca, lookup } });
+  // HTTP/1.1, as the client speaks by itself. Over HTTP/2 a proxy that reads its files again may send a new connection away before
+  // its first request (GOAWAY, nothing processed), which a client has to ask again elsewhere: undici's `fetch` cannot, with a body.
+  const dispatcher = new Agent({ allowH2: false, connect: { ca, lookup } });
   try {
     const client = new OpenAI({
       apiKey: token,

@@ -10,8 +10,8 @@ import { debianRoot } from "./debian-root.ts";
 import type { TestDocker } from "./docker.ts";
 import { runCommand } from "./outcome.ts";
 
-/** What an image does; `base` is Debian itself, with ca-certificates. */
-export type ImageKind = "base" | "nginx" | "caddy" | "haproxy" | "redis" | "certbot";
+/** What an image does; `base` is Debian itself, with ca-certificates; `certbot-dns` is certbot with its plug-in for RFC 2136. */
+export type ImageKind = "base" | "nginx" | "caddy" | "haproxy" | "redis" | "certbot" | "certbot-dns";
 
 interface Kind {
   /** Run in the image when it is made; users have the numbers that they have in the official images. */
@@ -20,6 +20,11 @@ interface Kind {
 }
 
 const install = "apt-get -q update && apt-get -q -y --no-install-recommends install";
+const certbot = {
+  Entrypoint: ["certbot"],
+  WorkingDir: "/opt/certbot",
+  Volumes: { "/etc/letsencrypt": {}, "/var/lib/letsencrypt": {} },
+};
 const kinds: { readonly [kind in ImageKind]: Kind } = {
   base: {
     // Only what is essential stays of a Debian that boots, as in the official image.
@@ -57,16 +62,10 @@ const kinds: { readonly [kind in ImageKind]: Kind } = {
       mkdir -p /data && chown redis:redis /data`,
     config: { Cmd: ["redis-server"], WorkingDir: "/data", Volumes: { "/data": {} }, ExposedPorts: { "6379/tcp": {} } },
   },
-  certbot: {
-    script: `${install} certbot && mkdir -p /opt/certbot`,
-    config: {
-      Entrypoint: ["certbot"],
-      WorkingDir: "/opt/certbot",
-      Volumes: { "/etc/letsencrypt": {}, "/var/lib/letsencrypt": {} },
-    },
-  },
+  certbot: { script: `${install} certbot && mkdir -p /opt/certbot`, config: certbot },
+  "certbot-dns": { script: `${install} certbot python3-certbot-dns-rfc2136 && mkdir -p /opt/certbot`, config: certbot },
 };
-const all: readonly ImageKind[] = ["base", "nginx", "caddy", "haproxy", "redis", "certbot"];
+const all: readonly ImageKind[] = ["base", "nginx", "caddy", "haproxy", "redis", "certbot", "certbot-dns"];
 
 /** Layers under names of their contents. */
 const layersSchema = z.record(z.string(), z.object({ file: z.string(), sha256: z.string() }));

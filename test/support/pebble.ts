@@ -24,6 +24,8 @@ export interface PebbleOptions {
   certificateSeconds?: number;
   /** Only who has this account may ask: its id and its key, base64url. */
   externalAccount?: { kid: string; hmacKey: string };
+  /** ADDRESS:PORT of a DNS to ask instead of its own, to which addresses and records are then told in vain. */
+  nameServer?: string;
 }
 
 export interface Pebble {
@@ -113,7 +115,7 @@ export async function startPebble(options: PebbleOptions = {}): Promise<Pebble> 
     ...["-management", `127.0.0.1:${dnsApi}`, "-dnsserver", `127.0.0.1:${dns}`, "-defaultIPv4", "", "-defaultIPv6", ""],
     ...["-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", ""],
   ]);
-  launch("pebble", ["-config", configFile, "-dnsserver", `127.0.0.1:${dns}`]);
+  launch("pebble", ["-config", configFile, "-dnsserver", options.nameServer ?? `127.0.0.1:${dns}`]);
   const directoryUrl = `https://${address}:${port}/dir`;
   for (const until = Date.now() + 60_000; ; ) {
     try {
