@@ -3,6 +3,7 @@ import { type Timed, unwatch, watch } from "../deadlines.ts";
 import type { GatewayError } from "../errors.ts";
 import { AnswerHeaders } from "../models/answer-headers.ts";
 import type { RestartableSink } from "../models/failover.ts";
+import { joined } from "../models/http1/answer-pieces.ts";
 import type { CallHandle } from "../models/provider.ts";
 import type { ClientAnswer } from "./answer.ts";
 import { type ErrorShape, openaiErrors } from "./error-shapes.ts";
@@ -160,7 +161,7 @@ export class Relay implements RestartableSink, Timed {
 
   #takeCollected(): Buffer {
     const first = this.#first ?? nothing;
-    const whole = this.#more ? Buffer.concat([first, ...this.#more], this.#collectedBytes) : first;
+    const whole = this.#more ? joined(first, this.#more, this.#collectedBytes) : first;
     this.#first = undefined;
     this.#more = undefined;
     this.#collectedBytes = 0;

@@ -31,8 +31,8 @@ interface DialOptions {
   readonly resolve?: Resolve;
 }
 
-/** One for all sockets: Node would make 64 KB for each read, and give most of it back. */
-const received = Buffer.alloc(64 * 1024);
+/** One for all sockets, for a large answer at once: Node would make 64 KB for each read, and give most of it back. */
+const received = Buffer.alloc(128 * 1024);
 
 export function createDial({ transport = {}, connectMs, secret, env, resolve }: DialOptions): Dial {
   const reach = reachOf(transport.allowPrivateNetwork);

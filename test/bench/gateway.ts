@@ -6,7 +6,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent } from "undici";
-import { nodeFlags } from "../../gateway/process/supervisor-child.ts";
+import { nodeEnvironment, nodeFlags } from "../../gateway/process/supervisor-child.ts";
 import { startFakeUpstream } from "../support/fake-upstream.ts";
 import { freePort } from "../support/free-port.ts";
 
@@ -48,7 +48,12 @@ try {
 /** Started as the supervisor starts it. */
 function startGateway(config: string) {
   return spawn(process.execPath, [...nodeFlags, join(import.meta.dirname, "../../gateway/main.ts"), "--config", config], {
-    env: { PATH: process.env.PATH, OPENCLAW_STATE_DIR: folder, NODE_COMPILE_CACHE: join(folder, "compile-cache") },
+    env: {
+      ...nodeEnvironment,
+      PATH: process.env.PATH,
+      OPENCLAW_STATE_DIR: folder,
+      NODE_COMPILE_CACHE: join(folder, "compile-cache"),
+    },
     stdio: ["ignore", "ignore", "inherit"],
   });
 }

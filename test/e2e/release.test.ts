@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { nodeFlags } from "../../gateway/process/supervisor-child.ts";
+import { nodeEnvironment, nodeFlags } from "../../gateway/process/supervisor-child.ts";
 import { buildRelease, imageContext, type Release, type ReleasePlatform } from "../../infra/release/index.ts";
 import { startDocker, type TestDocker, whyNoDocker } from "../support/docker.ts";
 import { provideImages } from "../support/docker-images.ts";
@@ -163,6 +163,8 @@ describe("a release, unpacked where nothing else is", () => {
     const command = join(folder, "openclaw-gateway");
     symlinkSync(inside("bin/openclaw-gateway"), command);
     assert.ok(readFileSync(command, "utf8").includes(`/node" ${nodeFlags.join(" ")} "`));
+    for (const [name, value] of Object.entries(nodeEnvironment))
+      assert.ok(readFileSync(command, "utf8").includes(`export ${name}="\${${name}:-${value}}"`), name);
     const env = { PATH: "/usr/bin:/bin", HOME: folder };
     const run = (...args: string[]): Promise<Outcome> => runCommand([command, ...args], { env });
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { nodeFlags } from "../../gateway/process/supervisor-child.ts";
+import { nodeEnvironment, nodeFlags } from "../../gateway/process/supervisor-child.ts";
 import { archiveOf, memberOf } from "../../infra/release/archive.ts";
 import { bundleGateway, imageContext } from "../../infra/release/index.ts";
 import { nodeBinary } from "../../infra/release/node-binary.ts";
@@ -133,6 +133,7 @@ test("the image is started as the supervisor starts a gateway, and its hash foll
   const dockerfile = readFileSync(join(root, "gateway/image/Dockerfile"), "utf8");
   const entry = /^ENTRYPOINT (\[.*\])$/m.exec(dockerfile)?.[1] ?? "[]";
   assert.deepEqual(JSON.parse(entry), ["/opt/openclaw/bin/node", ...nodeFlags, "/opt/openclaw/gateway/main.js"]);
+  for (const [name, value] of Object.entries(nodeEnvironment)) assert.ok(dockerfile.includes(` ${name}=${value}\n`), name);
   within(homes[0], () => {
     const plain = imageContext();
     assert.equal(imageContext().hash, plain.hash);

@@ -2,6 +2,7 @@
 // connection with it, as if nobody had looked at it.
 import type { Server as HttpServer } from "node:http";
 import type { Socket } from "node:net";
+import { giveRoomBack } from "../../models/http1/rooms.ts";
 import { flush, type Sender, writeAtOnce, writeTogether } from "../../models/http1/write-together.ts";
 import { Exchange, type Line } from "./answer.ts";
 import type { HeadEnds } from "./answer-head.ts";
@@ -42,8 +43,8 @@ const leaving = 5;
 const closing = 6;
 const over = 7;
 
-/** Of later requests, and of a body that nobody has asked for. */
-const maxHeldBytes = 64 * 1024;
+/** Of later requests, and of a body that nobody has asked for; not less than what is read at once. */
+const maxHeldBytes = 128 * 1024;
 /** A client that does not take the end of what was written, or does not close its side. */
 const maxLeavingMs = 30_000;
 /** A client whose next request is on its way just when the time is over should not see a reset: node:http has the same. */
@@ -68,6 +69,8 @@ export class Connection implements Line, Sender {
   #isBorrowed = false;
   #paused = false;
   #stays = true;
+  /** Of the answer under way. */
+  #answerBody: Buffer | undefined = undefined;
   /** The answer waits for others, to be written with them. */
   #unsent = false;
   readonly #onData = (bytes: Buffer): void => this.#receive(bytes);
@@ -171,7 +174,8 @@ export class Connection implements Line, Sender {
     if (size >= end) {
       this.#state = answering;
       this.#held = size > end ? bytes.subarray(end) : undefined;
-      exchange.takeBody(this.#own(bytes.subarray(head.bytes, end)));
+      const body = bytes.subarray(head.bytes, end);
+      exchange.takeBody(this.#isBorrowed ? this.#body.copyOf(body) : body);
     } else {
       this.#state = inBody;
       this.#held = undefined;
@@ -207,6 +211,7 @@ export class Connection implements Line, Sender {
   answer(exchange: Exchange, stays: boolean, head: string, body: Buffer | undefined): void {
     if (exchange !== this.#exchange) return;
     this.#stays = stays;
+    this.#answerBody = body;
     // The next request is here already, and those behind it must not pile up.
     if (this.#held !== undefined) writeAtOnce(this.socket, head, body, this);
     else {
@@ -250,8 +255,10 @@ export class Connection implements Line, Sender {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
     this.#exchange = undefined;
-    this.#body.forget();
     exchange.close(true);
+    this.#body.release();
+    if (this.#answerBody !== undefined) giveRoomBack(this.#answerBody);
+    this.#answerBody = undefined;
     if (this.#state >= leaving) return;
     if (!this.#stays) {
       this.#leave();
@@ -308,7 +315,9 @@ export class Connection implements Line, Sender {
     const exchange = this.#exchange;
     if (exchange === undefined || exchange.finished) return;
     this.#exchange = undefined;
+    // What was begun with them may not have ended: they are the collector's.
     this.#body.forget();
+    this.#answerBody = undefined;
     this.#held = undefined;
     exchange.close(false);
   }

@@ -9,8 +9,8 @@ import type { WireOptions } from "./options.ts";
 export type { PlainRequest } from "./answer.ts";
 export type { WireOptions } from "./options.ts";
 
-/** As much as Node reads at once. */
-const receivedBytes = 64 * 1024;
+/** A large request and its head at once. */
+const receivedBytes = 128 * 1024;
 
 export interface WireFront {
   /** Connections that node:http knows nothing of. */

@@ -2,6 +2,7 @@
 import type { Socket } from "node:net";
 import type { AnswerHeaders } from "./answer-head.ts";
 import { createAnswerParser } from "./answer-parser.ts";
+import { AnswerPieces } from "./answer-pieces.ts";
 import { requestHead, type UpstreamRequest } from "./request-head.ts";
 import { type Sender, writeTogether } from "./write-together.ts";
 
@@ -46,6 +47,7 @@ const idleMs = 30_000;
 const maxIdleMs = 300_000;
 
 export function createConnection(socket: Socket, owner: Owner): Connection {
+  const pieces = new AnswerPieces();
   let handler: AnswerHandler | undefined;
   let keepAlive = true;
   let paused = false;
@@ -83,15 +85,13 @@ export function createConnection(socket: Socket, owner: Owner): Connection {
 
   const parser = createAnswerParser({
     onHead(status, headers) {
+      pieces.expect(Number(headers["content-length"]));
       keptMs = keepAliveMs(headers["keep-alive"]);
       handler?.onResponseStart(controller, status, headers);
     },
     // Copied: the bytes belong to the reader of the socket.
     onData(chunk) {
-      if (!handler) return;
-      const copy = Buffer.allocUnsafe(chunk.length);
-      copy.set(chunk);
-      handler.onResponseData(controller, copy);
+      handler?.onResponseData(controller, pieces.copy(chunk));
     },
     onEnd(mayKeep) {
       const ended = handler;

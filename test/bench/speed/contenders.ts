@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { nodeFlags } from "../../../gateway/process/supervisor-child.ts";
+import { nodeEnvironment, nodeFlags } from "../../../gateway/process/supervisor-child.ts";
 import { bundleGateway } from "../../../infra/release/index.ts";
 import { freePort } from "../../support/free-port.ts";
 import { type Program, startOn, testedCpu, untilOpen, watched } from "./programs.ts";
@@ -66,7 +66,7 @@ export async function startOurs(folder: string, upstreamPort: number): Promise<C
   const entry = join(bundleGateway().directory, "gateway/main.js");
   const extra = process.env.BENCH_NODE_FLAGS?.split(" ") ?? [];
   const child = startOn(testedCpu, [process.execPath, ...nodeFlags, ...extra, entry, "--config", config], {
-    env: { PATH: process.env.PATH, OPENCLAW_STATE_DIR: folder },
+    env: { ...nodeEnvironment, PATH: process.env.PATH, OPENCLAW_STATE_DIR: folder },
     output: accessLog(folder),
   });
   await untilOpen(port, child, "the gateway");
