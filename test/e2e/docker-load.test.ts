@@ -30,6 +30,8 @@ const skip = whyNoDocker({ docker: "docker.io" }) ?? whyNoPebble();
 if (skip) assert.notEqual(process.env.CI, "true", `this test must run in CI: ${skip}`);
 const rounds = Number(process.env.OPENCLAW_LOAD_ROUNDS ?? 10);
 const webSockets = 3;
+/** nginx leaves a gateway that failed alone for 2 s (`fail_timeout`), and then waits for it for 2 s (`connectSeconds`) once more. */
+const failedMs = 5000;
 const patientMs = 300_000;
 const gatewayToken = "load-gateway-token-0123456789abcdef";
 const appToken = (number: number): string => `load-app-token-${number}-0123456789abcdef`;
@@ -176,20 +178,27 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
     const isBack = async (): Promise<boolean> => ![0, pid].includes((await stateOf(victim)).pid);
     await eventually("the killed gateway runs again", isBack, patientMs);
 
-    phase("daemon");
-    await docker.restart();
-
-    phase("back");
     // Docker 20.10 looks at no container's health any more that it found running when it started.
     const isHealthy = async (): Promise<boolean> => (await runCommand([...inside(victim), ...healthCheck])).code === 0;
-    await eventually("the killed gateway is healthy", isHealthy, patientMs);
     const [nginx = ""] = await stack.containers("nginx");
     const logs = ["docker", "-H", docker.host, "logs", "--since", killed, nginx];
     const isKnown = async (): Promise<boolean> =>
       (await stateOf(victim)).addresses === addresses || /gateways are at other addresses/.test((await runCommand(logs)).text);
-    await eventually("nginx knows its new address", isKnown, patientMs);
-    // For 100 ms more its processes of before take connections as well.
-    await pause(500);
+    async function isThere(): Promise<void> {
+      await eventually("the killed gateway is healthy", isHealthy, patientMs);
+      await eventually("nginx knows its new address", isKnown, patientMs);
+    }
+    // Not together with the next: what a daemon has not written down of a container that it just began, the next one does not know.
+    phase("back");
+    await isThere();
+
+    phase("daemon");
+    await docker.restart();
+
+    phase("back");
+    await isThere();
+    // nginx tries the dead one again after so long.
+    await pause(failedMs);
 
     phase("config, image, token and number");
     renewOldStreams();
@@ -272,7 +281,22 @@ describe("a Docker host under constant load", { skip: skip ?? false, timeout: 2_
       const busyMs = slowestOf(machine, "call", (other) => other === phase).ms;
       return !/^(kill|daemon|back) /.test(phase) && ms > 1000 + 4 * busyMs;
     });
-    assert.deepEqual(late, [], `this machine itself: ${JSON.stringify(machine.slowest)}`);
+    if (late.length === 0) return;
+    assert.fail(
+      `too late: ${JSON.stringify(late)}\nthis machine itself: ${describeSlowest(machine.slowest.slice(0, 4))}\n${await nginxSaid()}`,
+    );
+  }
+
+  /** What it tried more than one gateway for, when it read its files, and where the gateways are. */
+  async function nginxSaid(): Promise<string> {
+    const [nginx = ""] = await deployment.stack.containers("nginx");
+    const { text } = await runCommand(["docker", "-H", deployment.docker.host, "logs", "--tail", "2000", nginx]);
+    const told = text.split("\n").filter((line) => /nginx-watch|"upstream":"[^"]*,/.test(line));
+    const places = await Promise.all(
+      (await running("gateway-1", "gateway-2", "gateway-3")).map(async (name) => `${name} ${(await stateOf(name)).addresses}`),
+    );
+    const known = await runCommand([...inside(nginx), "getent", "ahosts", "gateway-1"]);
+    return [...told.slice(-20), ...places, known.text].join("\n");
   }
 });
 
