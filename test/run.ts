@@ -70,8 +70,8 @@ function parts(): Part[] {
     {
       name: "e2e",
       what: `${e2e.length} files with real programs, processes and clones`,
-      // More than there are cores: much of their time is waiting.
-      command: nodeTest(longestFirst(e2e), { timeoutMs: 1_200_000, atOnce: 3 }),
+      // Two at a time: most of their time is waiting for processes of their own, and three make each other's loads wait.
+      command: nodeTest(longestFirst(e2e), { timeoutMs: 1_200_000, atOnce: 2 }),
       fast: false,
     },
   ];
