@@ -122,9 +122,9 @@ async function client(to: TestGateway, number: number, calls: number, random: Ra
 
 test("large questions and answers side by side, with clients that leave and upstreams that break off", async () => {
   const random = createRandom(7);
-  const wholes = await Promise.all(Array.from({ length: 12 }, (_, number) => client(gateway, number, 30, random)));
+  const wholes = await Promise.all(Array.from({ length: 12 }, (_, number) => client(gateway, number, 12, random)));
   assert.ok(
-    wholes.every((whole) => whole > 5),
+    wholes.every((whole) => whole > 2),
     wholes.join(),
   );
   assert.deepEqual(mixed, []);
@@ -132,7 +132,7 @@ test("large questions and answers side by side, with clients that leave and upst
 
 test("the same question at once: all have the whole answer, a slow one too, and later ones the kept one", async () => {
   const agent = new Agent({ keepAlive: true });
-  for (let number = 0; number < 20; number++) {
+  for (let number = 0; number < 8; number++) {
     const content = questionOf(number + 500_000, "slow", 150_000);
     const readings = ["at once", "slowly", "at once", 30_000] as const;
     const others = questionOf(number + 600_000, "quick", 150_000);
