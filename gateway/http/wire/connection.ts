@@ -12,6 +12,7 @@ import { IncomingBody } from "./incoming-body.ts";
 import type { WireOptions } from "./options.ts";
 import { readInto } from "./read-into.ts";
 import { incomplete, maxHeadBytes } from "./request-head.ts";
+import { answering, closing, fresh, idle, inBody, inHead, leaving, over } from "./states.ts";
 
 /** What all connections of a server have in common. */
 export interface Front {
@@ -28,20 +29,6 @@ export interface Front {
   /** It is no longer this front's. */
   onGone(connection: Connection): void;
 }
-
-/** Nothing has come yet. */
-const fresh = 0;
-const inHead = 1;
-const inBody = 2;
-/** The whole request is there. */
-const answering = 3;
-/** Between two requests. */
-const idle = 4;
-/** Nothing is read any more; what was written goes out, within a while. */
-const leaving = 5;
-/** The last answer goes out. */
-const closing = 6;
-const over = 7;
 
 /** Of later requests, and of a body that nobody has asked for; not less than what is read at once. */
 const maxHeldBytes = 128 * 1024;
@@ -257,7 +244,7 @@ export class Connection implements Line, Sender {
     this.#exchange = undefined;
     exchange.close(true);
     this.#body.release();
-    if (this.#answerBody !== undefined) giveRoomBack(this.#answerBody);
+    giveRoomBack(this.#answerBody);
     this.#answerBody = undefined;
     if (this.#state >= leaving) return;
     if (!this.#stays) {

@@ -48,7 +48,7 @@ export class IncomingBody {
 
   /** The request is served: nobody reads its body any more, or is still sent it. */
   release(): void {
-    if (this.#given !== undefined) giveRoomBack(this.#given);
+    giveRoomBack(this.#given);
     this.forget();
   }
 
@@ -65,10 +65,8 @@ export class IncomingBody {
     this.have = before + part.length;
     if (this.#room === undefined || this.have > this.#room.length) {
       const larger = takeRoom(Math.min(length, Math.max(2 * this.have, firstRoom)));
-      if (this.#room !== undefined) {
-        this.#room.copy(larger, 0, 0, before);
-        giveRoomBack(this.#room);
-      }
+      this.#room?.copy(larger, 0, 0, before);
+      giveRoomBack(this.#room);
       this.#room = larger;
     }
     part.copy(this.#room, before);

@@ -28,7 +28,8 @@ export function takeRoom(bytes: number): Buffer {
  * Nobody needs the room, or a view of it, any more; what is no room is left alone, and one that is never given back is the collector's.
  * Whoever holds it all the same finds it empty, and never sees what comes into it next. Not while the system still writes from it.
  */
-export function giveRoomBack({ buffer }: Buffer): void {
+export function giveRoomBack(room: Buffer | undefined): void {
+  const buffer = room?.buffer;
   if (!(buffer instanceof ArrayBuffer) || !out.delete(buffer)) return;
   const size = buffer.byteLength;
   if (spareBytes + size > maxSpareBytes) return;
