@@ -1,14 +1,14 @@
 /** A real DNS server (BIND) with one zone, whose records whoever has its key may change, as providers' interfaces allow: RFC 2136. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { Resolver } from "node:dns/promises";
-import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { installPrograms } from "./debian-packages.ts";
 import { freePort } from "./free-port.ts";
+import { killed } from "./killed.ts";
 import { readIfThere } from "./outcome.ts";
 
 export interface NameServer {
@@ -90,9 +90,3 @@ dns_rfc2136_algorithm = HMAC-SHA512
 }
 
 const newKey = (): string => randomBytes(64).toString("base64");
-
-async function killed(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill("SIGKILL");
-  await once(child, "exit");
-}

@@ -1,6 +1,5 @@
 /** A real ACME server with an authority of its own, and the DNS that it asks; it validates against the addresses that a test gives. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
@@ -9,6 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { makeAuthority } from "./certificates.ts";
 import { freePort } from "./free-port.ts";
 import { goProgram } from "./go-programs.ts";
+import { killed } from "./killed.ts";
 import { readIfThere } from "./outcome.ts";
 
 const module_ = "github.com/letsencrypt/pebble/v2";
@@ -95,11 +95,7 @@ export async function startPebble(options: PebbleOptions = {}): Promise<Pebble> 
     children.push(child);
   }
   async function stop(): Promise<void> {
-    for (const child of children.splice(0)) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    }
+    for (const child of children.splice(0)) await killed(child);
     rmSync(folder, { recursive: true, force: true });
   }
 
