@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -13,7 +13,7 @@ import { type Site, siteOf } from "../../infra/render/proxy/site.ts";
 import { renderNginxWatch } from "../../infra/render/proxy/watch.ts";
 import { proxySettings } from "../../infra/settings-proxy.ts";
 import { makeAuthority } from "../support/certificates.ts";
-import { installPrograms } from "../support/debian-packages.ts";
+import { installPrograms, pathOf } from "../support/debian-packages.ts";
 import { freePort } from "../support/free-port.ts";
 import { startProxiedUpstream } from "../support/proxied-upstream.ts";
 import { ask, begin } from "../support/proxy-client.ts";
@@ -55,8 +55,19 @@ for (const shell of [["sh"], ["busybox", "sh"]]) {
       renderNginxWatch({ configuration, watched: [root], tls: { ...files, names: [name] }, runtimeFolder: folder }),
     );
     let said = "";
-    const [program = "", ...args] = shell;
-    const child = spawn(program, [...args, script], { stdio: ["ignore", "ignore", "pipe"] });
+    // Names that are found only later, and an nginx that finds no fault for once, as when its name server is away in between.
+    const hosts = join(folder, "hosts");
+    writeFileSync(hosts, "127.0.0.1 localhost\n");
+    const blind = join(folder, "blind");
+    mkdirSync(join(folder, "bin"));
+    const own = pathOf("nginx");
+    const wrapper = `#!/bin/sh\n[ "$1" = -t ] && [ -e ${blind} ] && exit 0\nexec ${own} "$@"\n`;
+    writeFileSync(join(folder, "bin/nginx"), wrapper, { mode: 0o755 });
+    const within = ["--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts];
+    const child = spawn("unshare", [...within, ...shell, script], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, PATH: `${join(folder, "bin")}:${process.env.PATH}` },
+    });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       said += text;
     });
@@ -95,6 +106,20 @@ for (const shell of [["sh"], ["busybox", "sh"]]) {
 
       write({ ...site, maxBodyBytes: 1024 });
       await eventually("the mended change", async () => (await ask(at(authority.ca), "/", { bytes: 2000 })).status === 413);
+
+      write({ ...site, maxBodyBytes: 4096 });
+      appendFileSync(join(root, "conf.d/openclaw.conf"), "upstream other { server later.test:1; }\n");
+      await eventually("a name that is not found", () => /the change is broken.*host not found/s.test(said));
+      appendFileSync(hosts, "127.0.0.1 later.test\n");
+      await eventually("it is found", async () => (await ask(at(authority.ca), "/", { bytes: 2000 })).status !== 413);
+
+      writeFileSync(blind, "");
+      write({ ...site, maxBodyBytes: 1024 }, "nonsense;\n");
+      await eventually("what nginx did not take", () => said.includes("nginx has not taken it over: it is told again"));
+      assert.equal((await ask(at(authority.ca), "/")).status, 200);
+      rmSync(blind);
+      write({ ...site, maxBodyBytes: 1024 });
+      await eventually("taken", async () => (await ask(at(authority.ca), "/", { bytes: 2000 })).status === 413);
 
       upstream.finish("long");
       assert.equal((await iterator.next()).value, "data: last\n\n");

@@ -85,6 +85,20 @@ rm -f ${quote(`${runtimeFolder}/${generationFiles.past}`)}*
 number
 serving=$generation
 
+# Whether nginx took it over: it has begun other processes. What it could not read it leaves, and goes on as before.
+processes() { cat "/proc/$child/task/$child/children" 2>/dev/null; }
+taken() {
+    [ -n "$1" ] || return 0
+    for try in 1 2 3 4 5; do
+        nap
+        [ -z "$stopping" ] || return 0
+        for process in $(processes); do
+            case " $1 " in *" $process "*) ;; *) return 0 ;; esac
+        done
+    done
+    return 1
+}
+
 child=
 stop() {
     stopping=yes
@@ -117,6 +131,7 @@ while kill -0 "$child" 2>/dev/null; do
     [ "$now" != "$running" ] && [ "$now" != "$refused" ] || continue
     number
     if nginx -t -q -c "$configuration" 2> "$complaint"; then
+        before=$(processes)
         kill -HUP "$child"
         past "$serving"
         serving=$generation
@@ -126,9 +141,13 @@ while kill -0 "$child" 2>/dev/null; do
         if [ "$found" = "$known" ]; then say "files changed: nginx reads them again"
         else say "gateways are at other addresses: nginx reads its files again"; fi
         known=$found
+        told=
+        taken "$before" || { running=; say "nginx has not taken it over: it is told again"; }
     else
-        refused=$now
-        say "the change is broken, so the configuration of before stays: $(cat "$complaint")"
+        complained=$(cat "$complaint")
+        [ "$complained" = "$told" ] || say "the change is broken, so the configuration of before stays: $complained"
+        # A gateway that is not found now may be found soon.
+        case $complained in *"host not found"*) told=$complained ;; *) refused=$now told= ;; esac
     fi
 done
 wait "$child"
