@@ -30,7 +30,7 @@ export interface Release {
 
 /** Of every process of a gateway: the supervisor says why. */
 const flags =
-  "--disable-warning=ExperimentalWarning --no-allocation-site-pretenuring --max-semi-space-size=4 --heap-growing-percent=40 --v8-pool-size=1 --external-memory-accounted-in-global-limit";
+  "--disable-warning=ExperimentalWarning --no-allocation-site-pretenuring --max-semi-space-size=8 --heap-growing-percent=40 --no-maglev --v8-pool-size=1 --external-memory-accounted-in-global-limit";
 
 /** The command line, started from wherever the release lies. */
 const launcher = `#!/bin/sh

@@ -30,7 +30,9 @@ export class HeadMemory {
     if (head === undefined || head === incomplete) return head;
     if (this.#changes < maxChanges) {
       this.#head = head;
-      this.#bytes = Buffer.from(bytes.subarray(0, head.bytes));
+      // Memory of its own: one of Node's shared pieces of 64 KB would be kept for each connection.
+      this.#bytes = Buffer.allocUnsafeSlow(head.bytes);
+      bytes.copy(this.#bytes, 0, 0, head.bytes);
     } else this.#head = this.#bytes = undefined;
     return head;
   }
