@@ -43,6 +43,8 @@ export interface PlayerOptions {
   logs: PlayedLog[];
   /** Answers in the recorded order, which decides the races of a step that fails. */
   ordered: boolean;
+  /** True as long as an answer whose turn it is has to wait for something else that was earlier in the recording. */
+  isHeld?(call: RecordedCall): boolean;
   /** Called as a call arrives; a step that is interrupted uses it. Its promise holds the answer back. */
   onCall?(call: PlayedCall): Promise<void> | undefined;
   /** For errors that carry more than their text (gRPC details, which the recordings lack). */
@@ -159,9 +161,10 @@ export function createPlayers(options: PlayerOptions): Players {
    */
   async function turn(recorded: RecordedCall | undefined): Promise<void> {
     const end = recorded?.ended ?? Number.POSITIVE_INFINITY;
+    const isHeld = () => recorded !== undefined && options.isHeld?.(recorded) === true;
     waiting.push(end);
-    while ([...unanswered].some((call) => call !== recorded && (call.ended ?? 0) < end)) {
-      if (Date.now() - lastProgress > patienceMs && end === Math.min(...waiting)) break;
+    while (isHeld() || [...unanswered].some((call) => call !== recorded && (call.ended ?? 0) < end)) {
+      if (Date.now() - lastProgress > patienceMs && end === Math.min(...waiting) && !isHeld()) break;
       await delay(5);
     }
     waiting.splice(waiting.indexOf(end), 1);

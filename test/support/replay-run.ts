@@ -21,14 +21,14 @@ import { decryptSecure, parseCheckpoint } from "./replay-checkpoint.ts";
 import type { Comparison } from "./replay-compare.ts";
 import { newComparison, plain } from "./replay-compare.ts";
 import type { Players } from "./replay-player.ts";
-import { createPlayers } from "./replay-player.ts";
+import { changing, createPlayers } from "./replay-player.ts";
 import { createReplayProject } from "./replay-project.ts";
 import type { RecordedCall, RecordedRun } from "./replay-recording.ts";
 import { readConfig, readRuns, readText, replaceText } from "./replay-recording.ts";
 import type { ReplayStep } from "./replay-steps.ts";
 import { replaySteps, said } from "./replay-steps.ts";
 import type { MonitorCall, MonitorListener } from "./replay-wire.ts";
-import { listenToMonitor } from "./replay-wire.ts";
+import { listenToMonitor, monitorKey } from "./replay-wire.ts";
 
 export const passphrase = "x";
 
@@ -140,6 +140,24 @@ function shownConfig({ config, secretKeys }: { config: { [key: string]: string }
   return { ...config, ...Object.fromEntries(masked) };
 }
 
+const patienceMs = 5000;
+
+/** A failure ends the program: before it, on a slow machine too, the program has the answers that it had by then in the recording. */
+function awaitsProgram({ calls }: RecordedRun, listeners: MonitorListener[]): (call: RecordedCall) => boolean {
+  const since = new Map<RecordedCall, number>();
+  return (failing) => {
+    if (!failing.error || !changing.has(failing.method)) return false;
+    const end = failing.ended ?? 0;
+    const began = since.get(failing) ?? Date.now();
+    since.set(failing, began);
+    if (Date.now() - began > patienceMs) return false;
+    const due = calls.filter((call) => call.service === "ResourceMonitor" && call.response && (call.ended ?? end) < end);
+    const answered = listeners.flatMap((listener) => listener.calls).filter((call) => call.response);
+    const keys = new Set(answered.map((call) => monitorKey(call.method, call.request)));
+    return due.some((call) => !keys.has(monitorKey(call.method, call.request)));
+  };
+}
+
 /** Puts something between the engine and the players. */
 export type WrapHost = (host: ProviderHost, program: string) => ProviderHost;
 
@@ -169,6 +187,7 @@ async function replayRun(step: ReplayStep, recorded: RecordedRun, elsewhere: Rec
     comparison,
     logs: [...said, ...(step.logs ?? [])],
     ordered: step.races ?? false,
+    isHeld: awaitsProgram(recorded, listeners),
     failure: failureOf(after),
     onCall(call) {
       if (call.method !== "Create" || !isNamed(call.request, step.killAt ?? step.interruptAt)) return undefined;
