@@ -140,7 +140,8 @@ function shownConfig({ config, secretKeys }: { config: { [key: string]: string }
   return { ...config, ...Object.fromEntries(masked) };
 }
 
-const patienceMs = 5000;
+/** How long a program may get no processor. */
+const stalledMs = 5000;
 
 /** A failure ends the program: before it, on a slow machine too, the program has the answers that it had by then in the recording. */
 function awaitsProgram({ calls }: RecordedRun, listeners: MonitorListener[]): (call: RecordedCall) => boolean {
@@ -150,7 +151,7 @@ function awaitsProgram({ calls }: RecordedRun, listeners: MonitorListener[]): (c
     const end = failing.ended ?? 0;
     const began = since.get(failing) ?? Date.now();
     since.set(failing, began);
-    if (Date.now() - began > patienceMs) return false;
+    if (Date.now() - began > stalledMs) return false;
     const due = calls.filter((call) => call.service === "ResourceMonitor" && call.response && (call.ended ?? end) < end);
     const answered = listeners.flatMap((listener) => listener.calls).filter((call) => call.response);
     const keys = new Set(answered.map((call) => monitorKey(call.method, call.request)));

@@ -121,6 +121,8 @@ nginx -c "$configuration" -g 'daemon off;' &
 child=$!
 seen=$running
 refused=
+# Of the start: the same complaint is told again when it comes later.
+told=
 while kill -0 "$child" 2>/dev/null; do
     nap
     [ -z "$stopping" ] || { wait "$child"; exit $?; }
