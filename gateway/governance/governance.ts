@@ -45,7 +45,7 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
       policy,
       takenOf(reservation, policy.requests),
       takenOf(reservation, policy.tokens),
-      now(),
+      now,
     );
     if (refused) throw refusal(work, policy, refused, taken.at(-1)?.retryAfterMs ?? 0);
     countUnderBudget(reservation, policy.tokenId, 1);
@@ -69,7 +69,8 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
    * record of usage holds it: what a budget begins with is read there.
    */
   function owe({ asks }: Reservation, policy: Policy, cost: number): void {
-    const counted = asks.some(({ reason }) => reason === "budget") ? undefined : budgetOf(policy, now());
+    if (!policy.budget || asks.some(isBudget)) return;
+    const counted = budgetOf(policy, now);
     if (counted) meter.settle(counted.key, Math.round(cost * millionths), counted.rule, nothing);
   }
 
@@ -118,7 +119,7 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
       metrics.limitsRejected.add(1, "model", policy.tokenId);
       throw modelRefusal(stack, router, policy.tokenId, work.asked);
     }
-    const reservation = reserve(meter, asksOf(work, policy, now()));
+    const reservation = reserve(meter, asksOf(work, policy, now));
     if (!(reservation instanceof Promise)) return begin(work, sink, policy, reservation);
     let handle: CallHandle | undefined;
     let gone = false;
@@ -246,16 +247,16 @@ function addLate(meter: Meter, { asks, taken }: Reservation, tokens: number, cos
 const nothing: Taken = { ok: true, remaining: 0, resetMs: 0, retryAfterMs: 0, stamp: 0, amount: 0 };
 
 /** Undefined where the token has none. */
-function budgetOf({ tokenId, budget }: Policy, nowMs: number): Counted | undefined {
+function budgetOf({ tokenId, budget }: Policy, now: () => number): Counted | undefined {
   if (!budget) return undefined;
-  const { startMs, endsMs } = periodOf(budget.window, nowMs);
+  const { startMs, endsMs } = periodOf(budget.window, now());
   return { key: budgetKey(tokenId, startMs), rule: { kind: "period", limit: Math.round(budget.amount * millionths), endsMs } };
 }
 
 const wholeSeconds = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
 
 /** What a call is taken to need, until its end says what it was. */
-function asksOf(work: ModelWork, policy: Policy, nowMs: number): Ask[] {
+function asksOf(work: ModelWork, policy: Policy, now: () => number): Ask[] {
   const asks: Ask[] = [];
   const { allRequests, requests, tokens, concurrent, budget } = policy;
   if (allRequests) asks.push(allRequests.one);
@@ -263,14 +264,14 @@ function asksOf(work: ModelWork, policy: Policy, nowMs: number): Ask[] {
   if (concurrent) asks.push(concurrent.one);
   // Counting tokens costs none.
   if (work.api === "count-tokens" || (!tokens && !budget)) return asks;
-  const guess = guessUsage(work.body);
+  const guess = guessUsage(work.body, work.words);
   if (tokens) {
     // A call larger than the limit would never be let in: it may use all of a minute.
     // Of a form nothing is guessed, and nothing is never given.
     const amount = Math.max(1, Math.min(guess.input + guess.output, tokens.rule.limit));
     asks.push({ key: tokens.key, rule: tokens.rule, reason: "tokens", amount, least: amount });
   }
-  const counted = budgetOf(policy, nowMs);
+  const counted = budgetOf(policy, now);
   const price = counted && costOf(work.route, guess);
   // Models without a price cost nothing, and may be used when nothing is left.
   if (counted && price !== undefined) {

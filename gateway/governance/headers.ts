@@ -14,27 +14,36 @@ export function writeLimitHeaders(
   policy: Policy,
   requests: Taken | undefined,
   tokens: Taken | undefined,
-  nowMs: number,
+  now: () => number,
 ): void {
   const anthropic = api === "messages" || api === "count-tokens";
   const { forRequests, forTokens, policyLine } = textsOf(policy, anthropic);
-  let now = "";
+  let left = "";
   if (requests && forRequests) {
-    const left = leftOf(requests);
-    headers.lines += `${forRequests.begin}${left}${forRequests.middle}${resetOf(requests, anthropic, nowMs)}\r\n`;
-    now = `"requests";r=${left};t=${Math.ceil(requests.resetMs / 1000)}`;
+    const count = leftOf(requests);
+    headers.lines += `${forRequests.begin}${count}${forRequests.middle}${resetOf(requests, anthropic, now)}\r\n`;
+    left = `"requests";r=${count};t=${Math.ceil(requests.resetMs / 1000)}`;
   }
   if (tokens && forTokens) {
-    const left = leftOf(tokens);
-    headers.lines += `${forTokens.begin}${left}${forTokens.middle}${resetOf(tokens, anthropic, nowMs)}\r\n`;
-    now += `${now === "" ? "" : ", "}"tokens";r=${left};t=${Math.ceil(tokens.resetMs / 1000)}`;
+    const count = leftOf(tokens);
+    headers.lines += `${forTokens.begin}${count}${forTokens.middle}${resetOf(tokens, anthropic, now)}\r\n`;
+    left += `${left === "" ? "" : ", "}"tokens";r=${count};t=${Math.ceil(tokens.resetMs / 1000)}`;
   }
-  if (now !== "") headers.lines += `${policyLine}${now}\r\n`;
+  if (left !== "") headers.lines += `${policyLine}${left}\r\n`;
 }
 
-const leftOf = ({ remaining }: Taken): string => String(Math.max(0, Math.floor(remaining)));
-const resetOf = ({ resetMs }: Taken, anthropic: boolean, nowMs: number): string =>
-  anthropic ? new Date(nowMs + resetMs).toISOString() : duration(resetMs);
+const leftOf = ({ remaining }: Taken): string => decimal(Math.max(0, Math.floor(remaining)));
+const resetOf = ({ resetMs }: Taken, anthropic: boolean, now: () => number): string =>
+  anthropic ? new Date(now() + resetMs).toISOString() : duration(resetMs);
+
+const threeDigits = Array.from({ length: 1000 }, (_, number) => String(number).padStart(3, "0"));
+
+/** What is left is another number each time, and V8 takes long for one whose text it does not know. */
+export function decimal(whole: number): string {
+  if (whole < 1000) return String(whole);
+  const thousands = Math.floor(whole / 1000);
+  return decimal(thousands) + threeDigits[whole - thousands * 1000];
+}
 
 /** What stands around the figures of one limit. */
 interface Around {
@@ -103,7 +112,16 @@ const anthropicNames = {
 /** As OpenAI writes it: 20ms, 1.5s, 6m0s. */
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.ceil(ms)}ms`;
-  const minutes = Math.floor(ms / 60_000);
-  const seconds = Math.ceil((ms - minutes * 60_000) / 100) / 10;
-  return minutes > 0 ? `${minutes}m${seconds}s` : `${seconds}s`;
+  const tenths = Math.ceil(ms / 100);
+  if (tenths !== lastTenths) {
+    const minutes = Math.floor(tenths / 600);
+    const seconds = (tenths - minutes * 600) / 10;
+    lastTenths = tenths;
+    lastDuration = minutes > 0 ? `${minutes}m${seconds}s` : `${seconds}s`;
+  }
+  return lastDuration;
 }
+
+/** Most calls of a tenth of a second are told the same. */
+let lastTenths = 0;
+let lastDuration = "";

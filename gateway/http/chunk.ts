@@ -1,6 +1,9 @@
 // A piece of an answer whose length is not known, framed: RFC 9112 7.1.
 
-export const lastChunk = "0\r\n\r\n";
+export const lastChunk = Buffer.from("0\r\n\r\n");
+
+/** What stands before so many bytes; behind them is the end of a line. */
+export const sizeLine = (bytes: number): string => `${bytes.toString(16)}\r\n`;
 
 export function asChunk(bytes: Buffer): Buffer {
   const size = bytes.length.toString(16);

@@ -5,6 +5,7 @@ import { GatewayError, toGatewayError } from "../errors.ts";
 import { resolveModel } from "../governance/models.ts";
 import { AnswerHeaders, headerLine } from "../models/answer-headers.ts";
 import { type ModelRequest, readModelRequest } from "../models/body.ts";
+import type { BodyWords } from "../models/body-scan.ts";
 import type { CallRecord } from "../models/call.ts";
 import type { ClientApi } from "../models/provider.ts";
 import type { Route } from "../models/router.ts";
@@ -83,6 +84,7 @@ class VisitWork implements ModelWork, Recorder {
   readonly trace: TraceContext;
   readonly api: ClientApi;
   body: Buffer;
+  readonly words: BodyWords | undefined;
   isWordsOnly = false;
   readonly stream: boolean;
   readonly asked: string | undefined;
@@ -110,6 +112,7 @@ class VisitWork implements ModelWork, Recorder {
     this.trace = visit.trace;
     this.api = api;
     this.body = asked.bytes;
+    this.words = asked.words;
     this.stream = asked.stream;
     this.asked = asked.model;
     this.route = route;

@@ -68,7 +68,7 @@ export class NodeAnswer implements ClientAnswer {
   }
 
   end(): void {
-    if (this.#framed) this.#response.end(lastChunk, "latin1");
+    if (this.#framed) this.#response.end(lastChunk);
     else this.#response.end();
   }
 

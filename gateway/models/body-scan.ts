@@ -3,6 +3,17 @@
 export interface TopLevel {
   readonly model: string | undefined;
   readonly stream: boolean;
+  readonly words: BodyWords;
+}
+
+/** What the texts of a body begin with, so that those who ask need not look through all of it. */
+export interface BodyWords {
+  /** False: no name or kind of an image or a file is in it (linked/find.ts). */
+  readonly mayHoldLinks: boolean;
+  /** False: no text is an address that holds its data. */
+  readonly mayHoldData: boolean;
+  /** max_tokens, or what newer APIs call it. */
+  readonly outputLimit: number | undefined;
 }
 
 const quote = 0x22;
@@ -29,6 +40,10 @@ const none = -1;
 export function scanTop(body: Buffer): TopLevel | undefined {
   let model: string | undefined;
   let stream: boolean | undefined;
+  let limit: number | undefined;
+  let limitName = other;
+  holdsLinks = false;
+  holdsData = false;
   let at = skipSpace(body, 0);
   if (body[at] !== open) return undefined;
   at = skipSpace(body, at + 1);
@@ -50,24 +65,40 @@ export function scanTop(body: Buffer): TopLevel | undefined {
       // true or false.
       if (stream !== undefined || (first !== 0x74 && first !== 0x66)) return undefined;
       stream = first === 0x74;
+    } else if (name > limitName) {
+      const said = numberAt(body, at);
+      if (said !== undefined) limitName = name;
+      limit = said ?? limit;
     }
     at = skipSpace(body, end);
     isDue = body[at] === comma;
     if (isDue) at = skipSpace(body, at + 1);
     else if (body[at] !== close) return undefined;
   }
-  return skipSpace(body, at + 1) === body.length ? { model, stream: stream === true } : undefined;
+  if (skipSpace(body, at + 1) !== body.length) return undefined;
+  return {
+    model,
+    stream: stream === true,
+    words: { mayHoldLinks: holdsLinks, mayHoldData: holdsData, outputLimit: limit },
+  };
 }
 
+const strange = -1;
 const other = 0;
 const ofModel = 1;
 const ofStream = 2;
-const strange = 3;
+/** Of these the greatest counts. */
+const ofMaxOutput = 3;
+const ofMaxCompletion = 4;
+const ofMaxTokens = 5;
 
 function nameOf(body: Buffer, start: number, end: number): number {
   const length = end - start - 1;
   if (length === 5 && isWord(body, start + 1, "model")) return isExactly(body, start + 1, "model") ? ofModel : strange;
   if (length === 6 && isExactly(body, start + 1, "stream")) return ofStream;
+  if (length === 10 && isExactly(body, start + 1, "max_tokens")) return ofMaxTokens;
+  if (length === 17 && isExactly(body, start + 1, "max_output_tokens")) return ofMaxOutput;
+  if (length === 21 && isExactly(body, start + 1, "max_completion_tokens")) return ofMaxCompletion;
   for (let at = start + 1; at < end; at += 1) if (body[at] === backslash) return strange;
   return other;
 }
@@ -122,15 +153,45 @@ function endOfColon(body: Buffer, keyEnd: number): number {
   return body[at] === colon ? skipSpace(body, at + 1) : none;
 }
 
+/** Of the body that is read. */
+let holdsLinks = false;
+let holdsData = false;
+
+/** What stands where: names and kinds of parts of messages have a text of their own. */
+function noteBegin(body: Buffer, at: number): void {
+  switch (body[at]) {
+    case 0x69:
+      holdsLinks ||= isExactly(body, at, "image") || isExactly(body, at, 'input_image"');
+      return;
+    case 0x66:
+      holdsLinks ||= isExactly(body, at, 'file_url"');
+      return;
+    case 0x64:
+      holdsLinks ||= isExactly(body, at, 'document"');
+      holdsData ||= isExactly(body, at, "data:");
+  }
+}
+
+/** \u005f, \u006… or \u007…: one of those names may be written with it. A longer text is none of them. */
+function isEscapedLetter(body: Buffer, at: number): boolean {
+  if (!isExactly(body, at, "\\u00")) return false;
+  const high = body[at + 4];
+  return high === 0x36 || high === 0x37 || (high === 0x35 && ((body[at + 5] ?? 0) | 0x20) === 0x66);
+}
+
 /** Index of the closing quote; -1: there is no text, or no end of it. */
 function endOfText(body: Buffer, start: number): number {
   if (body[start] !== quote) return none;
+  noteBegin(body, start + 1);
   const near = Math.min(body.length, start + walked);
   let at = start + 1;
   for (; at < near; at += 1) {
     const byte = body[at] ?? 0;
     if (byte === quote) return at;
-    if (byte === backslash) at += 1;
+    if (byte === backslash) {
+      holdsLinks ||= isEscapedLetter(body, at);
+      at += 1;
+    }
     else if (byte < 0x20) return none;
   }
   for (let searches = 0; searches < maxSearches; searches += 1) {
@@ -173,6 +234,16 @@ function endOfScalar(body: Buffer, start: number): number {
     if (at === power) return none;
   }
   return at;
+}
+
+const maxDigits = 9;
+
+/** Undefined: no whole number begins there. */
+function numberAt(body: Buffer, from: number): number | undefined {
+  let at = from;
+  let value = 0;
+  for (; at - from < maxDigits && isDigit(body[at] ?? 0); at += 1) value = value * 10 + (body[at] ?? 0) - 0x30;
+  return at > from ? value : undefined;
 }
 
 const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39;

@@ -1,22 +1,24 @@
 // The request's bytes: checked once, and forwarded as they are; only the model's name is rewritten, in the bytes.
 import { GatewayError, messageOf } from "../errors.ts";
-import { isEscaped, scanTop, skipSpace } from "./body-scan.ts";
+import { type BodyWords, isEscaped, scanTop, skipSpace } from "./body-scan.ts";
 
 export interface ModelRequest {
   /** Undefined: the client leaves the choice to the gateway. */
   readonly model: string | undefined;
   readonly stream: boolean;
+  /** Undefined: nobody looked. */
+  readonly words?: BodyWords;
 }
 
 /** Bytes: what is shorter is parsed as quickly, and judged to its last letter. */
-const scannedFrom = 2048;
+const scannedFrom = 512;
 
 /** Checks what the gateway itself has to know; the rest is the upstream's business. */
 export function readModelRequest(body: unknown): ModelRequest & { readonly bytes: Buffer } {
   if (!Buffer.isBuffer(body) || body.length === 0)
     throw new GatewayError("invalid_json", "The request has no body: send JSON.");
   const top = body.length > scannedFrom ? scanTop(body) : undefined;
-  if (top !== undefined) return { model: top.model, stream: top.stream, bytes: body };
+  if (top !== undefined) return { model: top.model, stream: top.stream, words: top.words, bytes: body };
   const value = parseBody(body);
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new GatewayError("invalid_request", "The body must be a JSON object.");

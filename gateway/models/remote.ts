@@ -162,11 +162,11 @@ interface KeptHeaders {
 const wholeLines = headerLines({ "content-type": "application/json", accept: "application/json" });
 const streamLines = headerLines({ "content-type": "application/json", accept: "text/event-stream" });
 
-/** Of a call that has nothing special. */
+/** Of a call that has nothing special. Its ids are of letters, digits and a few marks (visit.ts, trace-context.ts). */
 function usualLines({ stream, requestId, traceparent, tracestate }: ModelCall): string {
-  const begin = stream ? streamLines : wholeLines;
-  const text = `${begin}${lineOf("x-request-id", requestId)}${traceparent ? lineOf("traceparent", traceparent) : ""}`;
-  return tracestate ? `${text}${lineOf("tracestate", tracestate)}` : text;
+  const text = `${stream ? streamLines : wholeLines}x-request-id: ${requestId}\r\n`;
+  if (!traceparent) return text;
+  return `${text}traceparent: ${traceparent}\r\n${tracestate ? lineOf("tracestate", tracestate) : ""}`;
 }
 
 function headersOf(

@@ -4,6 +4,7 @@ import type { StackConfig } from "../config/stack.ts";
 import type { GatewayError } from "../errors.ts";
 import type { TraceContext } from "../observability/trace-context.ts";
 import type { AnswerHeaders } from "./answer-headers.ts";
+import type { BodyWords } from "./body-scan.ts";
 import type { CallRecord } from "./call.ts";
 import type { Balancer } from "./candidates.ts";
 import type { RestartableSink } from "./failover.ts";
@@ -31,6 +32,8 @@ export interface ModelWork {
   readonly api: ClientApi;
   /** As the client sent it; a layer may put another one in its place. */
   body: Buffer;
+  /** Of the body as the client sent it; undefined: nobody looked. */
+  readonly words?: BodyWords | undefined;
   /** True: it was looked through, and none of the words for images and files is in it. */
   isWordsOnly?: boolean;
   readonly stream: boolean;

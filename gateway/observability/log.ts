@@ -231,8 +231,8 @@ function servedOf({ provider, model, stream, tries, cache }: AccessFields, redac
  */
 function accessOf(f: AccessFields, redact: Redact): string {
   const { text, after } = askedOf(f, redact);
-  const id = clean(quoted(f.request_id), redact);
-  const trace = clean(quoted(f.trace_id), redact);
+  const id = quoted(clean(f.request_id, redact));
+  const trace = quoted(clean(f.trace_id, redact));
   let line = `${text}${id}${after}${f.duration_ms}${callerOf(f, redact).text}${trace}${servedOf(f, redact).text}`;
   if (f.ttft_ms !== undefined) line += `,"ttft_ms":${f.ttft_ms}`;
   if (f.llm_tokens !== undefined) line += `,"llm_tokens":${f.llm_tokens}`;

@@ -113,19 +113,26 @@ export function createLocalAllowances(options: Options = {}): Allowances {
     holder: string,
     held: number,
   ): Lease {
-    const time = now();
     const { holders } = stateOf(key, rule);
+    const mine = holders.get(holder);
     let others = 0;
-    for (const [name, { count, untilMs }] of holders) {
-      if (name === holder) continue;
-      if (untilMs <= time) holders.delete(name);
-      else others += count;
+    if (holders.size > (mine ? 1 : 0)) {
+      const time = now();
+      for (const [name, { count, untilMs }] of holders) {
+        if (name === holder) continue;
+        if (untilMs <= time) holders.delete(name);
+        else others += count;
+      }
     }
     const left = rule.limit - others - held;
     const granted = share(left, need, want, spare);
     const forMs = leaseMs > 0 ? heldMs : Number.POSITIVE_INFINITY;
-    if (held + granted > 0) holders.set(holder, { count: held + granted, untilMs: time + forMs });
-    else holders.delete(holder);
+    const untilMs = leaseMs > 0 ? now() + heldMs : Number.POSITIVE_INFINITY;
+    if (held + granted === 0) holders.delete(holder);
+    else if (mine) {
+      mine.count = held + granted;
+      mine.untilMs = untilMs;
+    } else holders.set(holder, { count: held + granted, untilMs });
     if (holders.size === 0) states.delete(key);
     const retryAfterMs = granted > 0 || need === 0 ? 0 : need > rule.limit ? Number.POSITIVE_INFINITY : 1000;
     return { granted, forMs, stamp: 0, remaining: left - granted, resetMs: 0, retryAfterMs };

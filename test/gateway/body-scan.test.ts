@@ -3,8 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseBody, readModelRequest } from "../../gateway/models/body.ts";
 import { scanTop } from "../../gateway/models/body-scan.ts";
+import { findLinks, mayHoldLinks } from "../../gateway/models/linked/find.ts";
 
-const scan = (text: string) => scanTop(Buffer.from(text));
+function scan(text: string): { model: unknown; stream: boolean } | undefined {
+  const found = scanTop(Buffer.from(text));
+  return found && { model: found.model, stream: found.stream };
+}
 const long = "a long text without end, ".repeat(200);
 
 function parsed(text: string): { model: unknown; stream: boolean } | undefined {
@@ -137,6 +141,91 @@ test("random objects, whole and with one letter changed", () => {
     else assert.doesNotThrow(() => JSON.parse(changed.replace(/"(?:[^"\\]|\\.)*"/gs, '""')), changed);
   }
   assert.ok(agreed > 2000, `${agreed}`);
+});
+
+const wordsOf = (body: object) => scanTop(Buffer.from(JSON.stringify(body)))?.words;
+
+test("names of links are seen wherever they stand and however they are written, and other words are none", () => {
+  const part = (content: unknown) => ({ model: "a", messages: [{ role: "user", content: [content] }] });
+  for (const content of [
+    { type: "image_url", image_url: { url: "https://a/b.png" } },
+    { type: "input_image", image_url: "https://a/b.png" },
+    { type: "input_file", file_url: "https://a/b.pdf" },
+    { type: "document", source: { type: "url", url: "https://a/b.pdf" } },
+    { type: "image", source: { type: "url", url: "https://a/b.png" } },
+  ]) {
+    assert.equal(wordsOf(part(content))?.mayHoldLinks, true, JSON.stringify(content));
+    // As JSON's readers see them, with one letter or all of them as escapes.
+    const text = JSON.stringify(part(content));
+    const escape = (letter: string): string => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    for (const name of ["image_url", "input_image", "file_url", "document", "image"]) {
+      for (let at = 0; at < name.length; at += 1) {
+        const written = name.slice(0, at) + escape(name[at] ?? "") + name.slice(at + 1);
+        const all = [...name].map(escape).join("");
+        for (const other of [written, all, all.toUpperCase().replaceAll("U", "u")]) {
+          const body = Buffer.from(text.replaceAll(`"${name}"`, `"${other}"`));
+          assert.equal(scanTop(body)?.words.mayHoldLinks, true, body.toString());
+        }
+      }
+    }
+  }
+  for (const text of ["an image", "input", "images", "file", "documents", "\u00e9t\u00e9", "data", "a data:"]) {
+    const found = wordsOf(part({ type: "text", text }));
+    assert.deepEqual([found?.mayHoldLinks, found?.mayHoldData], [text === "images", false], text);
+  }
+});
+
+test("who has no links by the words has none", () => {
+  let seed = 5;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((seed / 2_147_483_648) * below);
+  };
+  const words = [
+    "image_url",
+    "file_url",
+    "url",
+    "source",
+    "type",
+    "image",
+    "document",
+    "input_image",
+    "text",
+    "https://a/b",
+    "é",
+  ];
+  const word = (): string => words[random(words.length)] ?? "";
+  const value = (depth: number): unknown => {
+    if (depth > 4 || random(3) === 0) return word();
+    if (random(3) === 0) return Array.from({ length: random(3) }, () => value(depth + 1));
+    return Object.fromEntries(Array.from({ length: random(4) }, () => [word(), value(depth + 1)]));
+  };
+  let [with_, without] = [0, 0];
+  for (let round = 0; round < 4000; round += 1) {
+    const object = { messages: [value(0), value(1)] };
+    const plain = JSON.stringify(object);
+    const text = plain.replace(/[a-z]/g, (letter) => (random(40) === 0 ? `\\u00${letter.charCodeAt(0).toString(16)}` : letter));
+    const found = scanTop(Buffer.from(text));
+    // A name at the top that is written with escapes.
+    if (found === undefined) continue;
+    if (found.words.mayHoldLinks) with_ += 1;
+    else {
+      without += 1;
+      assert.deepEqual([findLinks(JSON.parse(text)), mayHoldLinks(Buffer.from(plain))], [[], false], text);
+    }
+  }
+  assert.ok(with_ > 300 && without > 300, `${with_} ${without}`);
+});
+
+test("the length of an answer, and data in addresses", () => {
+  const limit = (body: object) => wordsOf(body)?.outputLimit;
+  assert.equal(limit({ model: "a" }), undefined);
+  assert.equal(limit({ max_output_tokens: 7 }), 7);
+  assert.equal(limit({ max_tokens: 5, max_completion_tokens: 6, max_output_tokens: 7 }), 5);
+  assert.equal(limit({ max_output_tokens: 7, max_completion_tokens: 6 }), 6);
+  assert.equal(limit({ max_completion_tokens: 6, max_tokens: null }), 6);
+  assert.equal(limit({ metadata: { max_tokens: 3 } }), undefined);
+  assert.equal(wordsOf({ messages: [{ content: "data:image/png;base64,AAAA" }] })?.mayHoldData, true);
 });
 
 test("what is wrong inside a long text is said by whoever reads it", () => {

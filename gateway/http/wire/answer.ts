@@ -2,8 +2,9 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import type { AnswerHeaders } from "../../models/answer-headers.ts";
+import { flush, type Sender, writePiece } from "../../models/http1/write-together.ts";
 import type { ClientAnswer } from "../answer.ts";
-import { asChunk, lastChunk } from "../chunk.ts";
+import { asChunk, lastChunk, sizeLine } from "../chunk.ts";
 import { type HeadEnds, headerLines, statusLine } from "./answer-head.ts";
 import type { RequestHead } from "./request-head.ts";
 
@@ -25,6 +26,8 @@ export interface Line {
   /** The connection may serve another request after this one. */
   readonly mayStay: boolean;
   readonly headEnds: HeadEnds;
+  /** What is written is handed over at once where the system has room for it. */
+  readonly writesAtOnce: boolean;
   /** Somebody waits for the body. */
   wanted(): void;
   /** The whole answer, to be written. */
@@ -35,7 +38,7 @@ export interface Line {
   breakOff(): void;
 }
 
-export class Exchange implements PlainRequest, ClientAnswer {
+export class Exchange implements PlainRequest, ClientAnswer, Sender {
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
   readonly contentLength: number;
@@ -51,6 +54,9 @@ export class Exchange implements PlainRequest, ClientAnswer {
   #isLast: boolean;
   #stays = false;
   #ended = false;
+  /** Pieces wait for those of others, to be written with them. */
+  #waits = false;
+  #isLate = false;
   /** Body bytes to be written; -1: they are chunked. */
   #left = 0;
   #body: Buffer | undefined = undefined;
@@ -74,7 +80,12 @@ export class Exchange implements PlainRequest, ClientAnswer {
     return this.#line.remoteAddress;
   }
   get waitingBytes(): number {
-    return this.finished || this.gone ? 0 : this.#line.socket.writableLength;
+    if (this.finished || this.gone) return 0;
+    return this.#line.socket.writableLength + (this.#waits ? 1 : 0);
+  }
+  /** The system took some of what was written, and will take the rest. */
+  get isLate(): boolean {
+    return this.#isLate;
   }
 
   readBody(done: (body: Buffer) => void): void {
@@ -121,20 +132,45 @@ export class Exchange implements PlainRequest, ClientAnswer {
     const framing = isBare ? "" : left === -1 ? "Transfer-Encoding: chunked\r\n" : `content-length: ${left}\r\n`;
     const head = this.#head(status, headers, framing);
     this.#left = left;
-    this.#line.socket.write(head, "latin1");
+    if (!this.#gather(head, nothing, "")) this.#line.socket.write(head, "latin1");
   }
 
   write(bytes: Buffer): boolean {
     if (this.gone || this.#ended || !this.begun || bytes.length === 0) return true;
-    const { socket } = this.#line;
-    if (this.#left === -1) return socket.write(asChunk(bytes));
+    if (this.#left === -1) return this.#put(sizeLine(bytes.length), bytes, "\r\n");
     if (bytes.length > this.#left) {
       // The rest would be read as the next answer.
       this.breakOff();
       return true;
     }
     this.#left -= bytes.length;
-    return socket.write(bytes);
+    return this.#put("", bytes, "");
+  }
+
+  /** Where nothing is held back, with the pieces of other streams: most of them come in the same turn of the event loop. */
+  #put(before: string, bytes: Buffer, after: string): boolean {
+    if (this.#gather(before, bytes, after)) return true;
+    if (this.#waits) flush();
+    return this.#line.socket.write(before === "" ? bytes : asChunk(bytes)) && !this.#isLate;
+  }
+
+  #gather(before: string, bytes: Buffer, after: string): boolean {
+    const { socket, writesAtOnce } = this.#line;
+    if (!writesAtOnce || this.#isLate || socket.writableLength > 0) return false;
+    const isTaken = writePiece(socket, before, bytes, after, this);
+    if (isTaken) this.#waits = true;
+    return isTaken;
+  }
+
+  sent(): void {
+    this.#waits = false;
+    if (!this.#isLate) return;
+    this.#isLate = false;
+    if (this.#line.socket.writableLength === 0) this.drained();
+  }
+
+  late(): void {
+    this.#isLate = true;
   }
 
   end(): void {
@@ -143,19 +179,22 @@ export class Exchange implements PlainRequest, ClientAnswer {
       this.breakOff();
       return;
     }
-    if (this.#left === -1) this.#line.socket.write(lastChunk, "latin1");
+    if (this.#left === -1) this.#put("", lastChunk, "");
+    if (this.#waits) flush();
     this.#ended = true;
     this.#line.ended(this, this.#stays);
   }
 
   breakOff(): void {
     if (this.gone || this.finished) return;
+    if (this.#waits) flush();
     this.gone = true;
     this.#line.breakOff();
   }
 
   destroy(): void {
     if (this.gone || this.finished) return;
+    if (this.#waits) flush();
     this.gone = true;
     this.#line.socket.destroy();
   }
@@ -192,5 +231,7 @@ export class Exchange implements PlainRequest, ClientAnswer {
     return `${statusLine(status)}${lines}${framing}${this.#stays ? line.headEnds.keep : line.headEnds.close}`;
   }
 }
+
+const nothing = Buffer.alloc(0);
 
 const hasNoBody = (status: number): boolean => status === 204 || status === 304;

@@ -90,6 +90,9 @@ export class Connection implements Line, Sender {
   get headEnds(): HeadEnds {
     return this.#front.headEnds;
   }
+  get writesAtOnce(): boolean {
+    return this.#front.writesAtOnce;
+  }
   /** Nothing has come since the last answer. */
   get isIdle(): boolean {
     return this.#state === idle;
@@ -226,7 +229,7 @@ export class Connection implements Line, Sender {
     const { socket } = this;
     // That the client is gone is told by `close`.
     if (socket.destroyed || socket.errored) return;
-    if (this.#front.writesAtOnce && socket.writableLength === 0) this.#settleSoon();
+    if (this.#front.writesAtOnce && socket.writableLength === 0 && !exchange.isLate) this.#settleSoon();
     else socket.write(nothing, this.#onFlushed);
   }
 
@@ -260,14 +263,15 @@ export class Connection implements Line, Sender {
 
   breakOff(): void {
     const { socket } = this;
+    const isLate = this.#exchange?.isLate === true;
     this.#leave();
-    if (socket.writableLength === 0) socket.destroy();
+    if (socket.writableLength === 0 && !isLate) socket.destroy();
     else socket.write(nothing, () => socket.destroy());
   }
 
   /** The client will send nothing more. What it has not got by now it does not get: node:http does the same. */
   #leftBehind(): void {
-    if (this.#unsent) flush();
+    flush();
     const { server } = this.#front;
     const { socket } = this;
     const exchange = this.#exchange;

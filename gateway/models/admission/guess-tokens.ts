@@ -1,4 +1,5 @@
 // Guesses how many tokens a request will use, before anybody has counted: what it reserves of a quota until the upstream says more.
+import type { BodyWords } from "../body-scan.ts";
 
 const bytesPerToken = 4;
 /** An answer is taken to be this long where the request sets no limit. */
@@ -12,7 +13,11 @@ export function guessTokens(body: Buffer): number {
   return input + output;
 }
 
-export function guessUsage(body: Buffer): { input: number; output: number } {
+/** `words` are those of this body, or of the one that it was made of. */
+export function guessUsage(body: Buffer, words?: BodyWords): { input: number; output: number } {
+  if (words?.mayHoldData === false) {
+    return { input: Math.ceil(body.length / bytesPerToken), output: words.outputLimit ?? usualAnswer };
+  }
   // A form, not JSON: sound is not sold by what can be guessed here.
   if (body[0] === 0x2d) return { input: 0, output: 0 };
   let bytes = body.length;

@@ -24,8 +24,14 @@ const isBinding = (value: unknown): value is Binding =>
   typeof Reflect.get(value, "kLastWriteWasAsync") === "number" &&
   typeof Reflect.get(value, "streamBaseState") === "object";
 
-const isHandle = (value: unknown): value is Handle =>
-  typeof value === "object" && value !== null && typeof Reflect.get(value, "writeBuffer") === "function";
+/** What a socket has besides. Read as fields: `Reflect.get` takes ten times as long. */
+interface Inside {
+  readonly writable: boolean;
+  readonly _handle?: { readonly writeBuffer?: unknown } | null;
+  readonly encrypted?: unknown;
+}
+
+const isHandle = (value: Inside["_handle"]): value is Handle => typeof value?.writeBuffer === "function";
 
 function findBinding(): Binding | undefined {
   try {
@@ -53,8 +59,8 @@ export const later = 2;
  * `later` and the socket lives so long. Errors come by the socket's events, as after its `write`.
  */
 export function writeNow(socket: Socket, bytes: Buffer, sender: Told | undefined): number {
-  const handle: unknown = Reflect.get(socket, "_handle");
-  if (!binding || !spare || socket.writableLength > 0 || Reflect.get(socket, "encrypted") === true || !isHandle(handle)) {
+  const { _handle: handle, encrypted }: Inside = socket;
+  if (!binding || !spare || socket.writableLength > 0 || encrypted === true || !isHandle(handle)) {
     socket.write(bytes);
     return socket.writableLength > 0 ? queued : written;
   }

@@ -1,17 +1,21 @@
-// Small messages, each a head and its body, are handed to the system one right after the other at the end of a turn of the event loop.
+// Messages, each a head and its body, and pieces of streams are handed to the system one right after the other at the end of a turn
+// of the event loop.
 import type { Socket } from "node:net";
 import { later, writeNow, written } from "./write-now.ts";
 
 export interface Sender {
   /** The socket has all of it; nothing where the socket was closed before. */
   sent(): void;
+  /** The system has no room for it now: `sent` will come when it had. */
+  late?(): void;
 }
 
-/** What is larger is not worth a copy, and goes at once. */
+/** What is larger is not worth a copy, and waits as it is. */
 const maxCopied = 18 * 1024;
 const sheetBytes = 64 * 1024;
 /** So long nobody is kept waiting for others. */
 const maxWaiting = 16;
+const maxWaitingBytes = 1024 * 1024;
 
 /** What waits is put together here: most is handed to the system before the socket's `write` returns. */
 let sheet = Buffer.allocUnsafeSlow(sheetBytes);
@@ -19,6 +23,10 @@ let used = 0;
 const sockets: Socket[] = [];
 const senders: (Sender | undefined)[] = [];
 const ends: number[] = [];
+/** Of those that are not on the sheet. */
+const heads: (string | undefined)[] = [];
+const bodies: (Buffer | undefined)[] = [];
+let largeBytes = 0;
 let isFlushing = false;
 let isArmed = false;
 
@@ -30,14 +38,51 @@ let isArmed = false;
 export function writeTogether(socket: Socket, head: string, body: Buffer | undefined, sender: Sender): void {
   const bodyBytes = body === undefined ? 0 : body.length;
   const size = head.length + bodyBytes;
-  if (size > maxCopied || isFlushing) {
+  if (isFlushing) {
     writeAtOnce(socket, head, body, sender);
     return;
   }
-  if (sockets.length >= maxWaiting || used + size > sheetBytes) flush();
+  const isLarge = size > maxCopied;
+  if (sockets.length >= maxWaiting || (isLarge ? largeBytes + size > maxWaitingBytes : used + size > sheetBytes)) flush();
+  if (isLarge) {
+    largeBytes += size;
+    add(socket, sender, head, body);
+    return;
+  }
   sheet.write(head, used, head.length, "latin1");
   if (body !== undefined && bodyBytes > 0) sheet.set(body, used + head.length);
   used += size;
+  add(socket, sender, undefined, undefined);
+}
+
+/**
+ * A piece of a message that goes on, with a few letters (latin1) around it. False: it was not taken, since it is large or others are
+ * written just now; what was taken before is to be flushed before it goes another way. Only while the socket's own queue is empty, and
+ * with one sender for all pieces of a socket: it hears of what was taken up to then, once.
+ */
+export function writePiece(socket: Socket, before: string, bytes: Buffer, after: string, sender: Sender): boolean {
+  const size = before.length + bytes.length + after.length;
+  if (isFlushing || size > maxCopied) return false;
+  if (used + size > sheetBytes) flush();
+  const last = sockets.length - 1;
+  const goesOn = last >= 0 && sockets[last] === socket && senders[last] === sender;
+  if (!goesOn && sockets.length >= maxWaiting) flush();
+  const at = putText(before, used);
+  sheet.set(bytes, at);
+  used = putText(after, at + bytes.length);
+  if (goesOn) ends[last] = used;
+  else add(socket, sender, undefined, undefined);
+  return true;
+}
+
+/** Most are a few letters, with which a call into Node would take longer. Gives where it ends. */
+function putText(text: string, at: number): number {
+  if (text.length > 16) return at + sheet.write(text, at, text.length, "latin1");
+  for (let index = 0; index < text.length; index += 1) sheet[at + index] = text.charCodeAt(index);
+  return at + text.length;
+}
+
+function add(socket: Socket, sender: Sender, head: string | undefined, body: Buffer | undefined): void {
   if (!isArmed) {
     isArmed = true;
     setImmediate(flushArmed);
@@ -45,10 +90,17 @@ export function writeTogether(socket: Socket, head: string, body: Buffer | undef
   sockets.push(socket);
   senders.push(sender);
   ends.push(used);
+  heads.push(head);
+  bodies.push(body);
 }
 
-/** The same without waiting for others. */
+/** As `writeTogether`, without waiting for others. */
 export function writeAtOnce(socket: Socket, head: string, body: Buffer | undefined, sender: Sender): void {
+  writeBoth(socket, head, body);
+  process.nextTick(tell, socket, sender);
+}
+
+function writeBoth(socket: Socket, head: string, body: Buffer | undefined): void {
   if (body === undefined || body.length === 0) socket.write(head, "latin1");
   else {
     socket.cork();
@@ -56,7 +108,6 @@ export function writeAtOnce(socket: Socket, head: string, body: Buffer | undefin
     socket.write(body);
     socket.uncork();
   }
-  process.nextTick(tell, socket, sender);
 }
 
 function tell(socket: Socket, sender: Sender): void {
@@ -78,10 +129,15 @@ export function flush(): void {
     for (let at = 0; at < sockets.length; at += 1) {
       const end = ends[at] ?? begin;
       const socket = sockets[at];
-      if (socket?.writable) {
+      const head = heads[at];
+      if (socket?.writable && head !== undefined) writeBoth(socket, head, bodies[at]);
+      else if (socket?.writable) {
         const outcome = writeNow(socket, sheet.subarray(begin, end), senders[at]);
         if (outcome !== written) isKept = true;
-        if (outcome === later) senders[at] = undefined;
+        if (outcome === later) {
+          senders[at]?.late?.();
+          senders[at] = undefined;
+        }
       }
       begin = end;
     }
@@ -96,7 +152,10 @@ export function flush(): void {
     sockets.length = 0;
     senders.length = 0;
     ends.length = 0;
+    heads.length = 0;
+    bodies.length = 0;
     used = 0;
+    largeBytes = 0;
     if (isKept) sheet = Buffer.allocUnsafeSlow(sheetBytes);
   }
 }

@@ -16,7 +16,7 @@ const maxLinks = 32;
 
 export function createLinked(next: Serve, resolve?: Resolve): Serve {
   return (work, sink) => {
-    if (isFormApi(work.api) || !mayHoldLinks(work.body)) {
+    if (isFormApi(work.api) || work.words?.mayHoldLinks === false || !mayHoldLinks(work.body)) {
       work.isWordsOnly = true;
       return next(work, sink);
     }

@@ -1,7 +1,7 @@
 // What a config allows a token, without a gateway around it: periods of budgets, names of models, figures in headers.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { duration, writeLimitHeaders } from "../../../gateway/governance/headers.ts";
+import { decimal, duration, writeLimitHeaders } from "../../../gateway/governance/headers.ts";
 import { mayAsk } from "../../../gateway/governance/models.ts";
 import { type Policy, periodOf } from "../../../gateway/governance/policy.ts";
 import { AnswerHeaders } from "../../../gateway/models/answer-headers.ts";
@@ -100,7 +100,28 @@ describe("headers", () => {
     header: '"requests";q=60;w=60, "tokens";q=1000;w=60',
   };
   const taken = { ok: true, remaining: 42, resetMs: 1500, retryAfterMs: 0, stamp: 0, amount: 1 };
-  const now = Date.parse("2026-03-01T00:00:00Z");
+  const now = (): number => Date.parse("2026-03-01T00:00:00Z");
+
+  test("numbers and times as they are read everywhere", () => {
+    for (const whole of [0, 7, 999, 1000, 1001, 10_010, 999_999, 1_000_000, 100_000_000_000, 123_456_789_012])
+      assert.equal(decimal(whole), String(whole));
+    const times = [0, 0.2, 20, 999.5, 1000, 1001, 1500, 59_900, 59_999, 60_000, 61_250, 360_000, 3_600_000];
+    assert.deepEqual(times.map(duration), [
+      "0ms",
+      "1ms",
+      "20ms",
+      "1000ms",
+      "1s",
+      "1.1s",
+      "1.5s",
+      "59.9s",
+      "1m0s",
+      "1m0s",
+      "1m1.3s",
+      "6m0s",
+      "60m0s",
+    ]);
+  });
 
   test("of OpenAI's APIs", () => {
     const headers = new AnswerHeaders();

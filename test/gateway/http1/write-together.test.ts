@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { after, before, test } from "node:test";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
-import { flush, type Sender, writeAtOnce, writeTogether } from "../../../gateway/models/http1/write-together.ts";
+import { flush, type Sender, writeAtOnce, writePiece, writeTogether } from "../../../gateway/models/http1/write-together.ts";
 
 let server: Server;
 const open: Socket[] = [];
@@ -69,7 +69,7 @@ test("what is written in one turn goes at its end, to each its own", async () =>
   );
 });
 
-test("nobody waits for more than sixteen, or for what is large", async () => {
+test("nobody waits for more than sixteen, or for a megabyte; what is large is not copied", async () => {
   const many: Pair[] = [];
   while (many.length < 17) many.push(await pair());
   for (const { socket } of many.slice(0, 16)) writeTogether(socket, "a", undefined, new Told());
@@ -81,13 +81,68 @@ test("nobody waits for more than sixteen, or for what is large", async () => {
   await turn();
   assert.equal(last.socket.bytesWritten, 1);
 
-  const large = await pair();
-  const told = new Told();
-  writeTogether(large.socket, "head;", Buffer.alloc(20_000, "x"), told);
-  assert.equal(large.socket.bytesWritten, 20_005);
-  assert.equal(told.count, 0);
+  const [large, small, larger] = [await pair(), await pair(), await pair()];
+  const told = [new Told(), new Told(), new Told()] as const;
+  const body = Buffer.alloc(600_000, "x");
+  writeTogether(large.socket, "head;", body, told[0]);
+  writeTogether(small.socket, "small;", Buffer.from("body"), told[1]);
+  assert.deepEqual([large.socket.bytesWritten, small.socket.bytesWritten], [0, 0]);
+  body.fill("y");
+  writeTogether(larger.socket, "head;", Buffer.alloc(600_000, "z"), told[2]);
+  assert.deepEqual([large.socket.bytesWritten, small.socket.bytesWritten, larger.socket.bytesWritten], [600_005, 10, 0]);
   await turn();
-  assert.equal(told.count, 1);
+  assert.deepEqual([...told.map(({ count }) => count)], [1, 1, 1]);
+  await until(() => [large, larger].every(({ text }) => text().length === 600_005), "the bytes");
+  assert.deepEqual([large.text(), small.text()], [`head;${"y".repeat(600_000)}`, "small;body"]);
+});
+
+test("pieces of many streams go together, those of one as one, in their order", async () => {
+  const [one, other] = [await pair(), await pair()];
+  const told = [new Told(), new Told()] as const;
+  assert.ok(writePiece(one.socket, "3\r\n", Buffer.from("abc"), "\r\n", told[0]));
+  assert.ok(writePiece(one.socket, "1\r\n", Buffer.from("d"), "\r\n", told[0]));
+  assert.ok(writePiece(other.socket, `${"head".repeat(10)}\r\n`, Buffer.alloc(0), "", told[1]));
+  assert.ok(writePiece(one.socket, "", Buffer.from("last"), "", told[0]));
+  assert.equal(one.socket.bytesWritten, 0);
+  await turn();
+  // One that others stand between is a write of its own, and told of by itself.
+  assert.deepEqual([...told.map(({ count }) => count)], [2, 1]);
+  await until(() => one.text() !== "" && other.text() !== "", "the bytes");
+  assert.deepEqual([one.text(), other.text()], ["3\r\nabc\r\n1\r\nd\r\nlast", `${"head".repeat(10)}\r\n`]);
+  // Neither what is large nor what comes while others are written.
+  assert.equal(writePiece(one.socket, "", Buffer.alloc(20_000), "", told[0]), false);
+  let within: boolean | undefined;
+  writeTogether(other.socket, "x", undefined, {
+    sent() {
+      within = writePiece(other.socket, "", Buffer.from("y"), "", told[1]);
+    },
+  });
+  flush();
+  assert.equal(within, false);
+});
+
+test("a piece that the system has no room for is late, until it has", async () => {
+  const { socket, peer, text } = await pair();
+  peer.pause();
+  const heard: string[] = [];
+  const sender: Sender = { sent: () => heard.push("sent"), late: () => heard.push("late") };
+  let count = 0;
+  for (; heard.at(-1) !== "late"; count += 1) {
+    assert.ok(count < 10_000);
+    assert.ok(writePiece(socket, "", Buffer.from(`${count};`.padEnd(16_000, "x")), "", sender));
+    flush();
+  }
+  assert.deepEqual(heard, [...Array.from({ length: count - 1 }, () => "sent"), "late"]);
+  await turn();
+  assert.equal(heard.at(-1), "late");
+  // What is put on the same sheet next does not touch it.
+  const other = await pair();
+  writeTogether(other.socket, "", Buffer.alloc(16_000, "o"), new Told());
+  flush();
+  peer.resume();
+  await until(() => heard.at(-1) === "sent", "the word");
+  await until(() => text().length === 16_000 * count, "all of it");
+  assert.equal(text(), Array.from({ length: count }, (_, at) => `${at};`.padEnd(16_000, "x")).join(""));
 });
 
 test("who is told may write at once, and is told again", async () => {
