@@ -191,8 +191,7 @@ function endOfText(body: Buffer, start: number): number {
     if (byte === backslash) {
       holdsLinks ||= isEscapedLetter(body, at);
       at += 1;
-    }
-    else if (byte < 0x20) return none;
+    } else if (byte < 0x20) return none;
   }
   for (let searches = 0; searches < maxSearches; searches += 1) {
     const end = body.indexOf(quote, at);

@@ -157,11 +157,11 @@ test("names of links are seen wherever they stand and however they are written, 
     assert.equal(wordsOf(part(content))?.mayHoldLinks, true, JSON.stringify(content));
     // As JSON's readers see them, with one letter or all of them as escapes.
     const text = JSON.stringify(part(content));
-    const escape = (letter: string): string => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    const asEscape = (letter: string): string => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
     for (const name of ["image_url", "input_image", "file_url", "document", "image"]) {
       for (let at = 0; at < name.length; at += 1) {
-        const written = name.slice(0, at) + escape(name[at] ?? "") + name.slice(at + 1);
-        const all = [...name].map(escape).join("");
+        const written = name.slice(0, at) + asEscape(name[at] ?? "") + name.slice(at + 1);
+        const all = [...name].map(asEscape).join("");
         for (const other of [written, all, all.toUpperCase().replaceAll("U", "u")]) {
           const body = Buffer.from(text.replaceAll(`"${name}"`, `"${other}"`));
           assert.equal(scanTop(body)?.words.mayHoldLinks, true, body.toString());
