@@ -1,4 +1,5 @@
 // How many tokens a call took: as the upstream said, else estimated from what it delivered, by a rule that learns from the answers that do say.
+import { KeptBytes } from "./kept-bytes.ts";
 import type { ClientApi, ModelCall, Provider } from "./provider.ts";
 import { countTokens, textRead, textWritten, writes } from "./token-count.ts";
 import type { Usage } from "./usage.ts";
@@ -38,6 +39,7 @@ const firstAnswers = 32;
 const oneOf = 64;
 /** Larger ones teach at first only: reading them costs more than all else that a call does. */
 const taughtBytes = 8 * 1024;
+const newline = 0x0a;
 const forgetting = 0.99;
 /** Until answers have said more, the rule alone has this weight, in tokens. */
 const prior = 20;
@@ -52,8 +54,7 @@ export const createMetering = (provider: Provider, call: ModelCall): Metering =>
 class AnswerMetering implements Metering {
   readonly #provider: Provider;
   readonly #call: ModelCall;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  readonly #kept = new KeptBytes();
   #tokens = 0;
   #delivered = false;
   /** Of an answer that does not stream, beyond what is kept. */
@@ -67,13 +68,13 @@ class AnswerMetering implements Metering {
   push(chunk: Buffer): void {
     this.#delivered = true;
     const { stream } = this.#call;
-    if (!stream && this.#bytes > wholeBytes) {
+    const kept = this.#kept;
+    if (!stream && kept.length > wholeBytes) {
       this.#unseen += chunk.length;
       return;
     }
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
-    if (stream && this.#bytes > keptBytes) this.#count(true);
+    kept.push(chunk);
+    if (stream && kept.length > keptBytes) this.#count(true);
   }
 
   finish(whole: boolean, reported: Usage | undefined): Metered | undefined {
@@ -86,12 +87,12 @@ class AnswerMetering implements Metering {
     // Nothing written is said, too, where another API leaves out its counts and this one must name them.
     if (whole && reported && (reported.output > 0 || !writes(api))) {
       model.answers += 1;
-      const isSmall = this.#bytes + this.#unseen <= taughtBytes;
+      const isSmall = this.#kept.length + this.#unseen <= taughtBytes;
       if (model.answers <= firstAnswers || (model.answers % oneOf === 0 && isSmall)) {
         this.#count(false);
         learn(model, call.body, this.#tokens, reported);
       }
-      this.#chunks = [];
+      this.#kept.clear();
       return { usage: reported, estimated: false };
     }
     this.#count(false);
@@ -105,18 +106,14 @@ class AnswerMetering implements Metering {
   /** All that is kept; of a stream only whole lines, where `rest` allows to keep the last one. */
   #count(rest: boolean): void {
     const { api, stream } = this.#call;
-    const [first] = this.#chunks;
-    let kept = this.#chunks.length === 1 && first ? first : Buffer.concat(this.#chunks);
-    const share = 1 + this.#unseen / Math.max(1, this.#bytes);
-    this.#chunks = [];
-    this.#bytes = 0;
-    if (rest) {
-      const end = kept.lastIndexOf(0x0a) + 1;
-      this.#chunks = end < kept.length ? [Buffer.from(kept.subarray(end))] : [];
-      this.#bytes = kept.length - end;
-      kept = kept.subarray(0, end);
-    }
-    this.#tokens += Math.round(share * countTokens(textWritten(api, stream, kept.toString("utf8"))));
+    const kept = this.#kept;
+    const { bytes } = kept;
+    const share = 1 + this.#unseen / Math.max(1, bytes.length);
+    const end = rest ? bytes.lastIndexOf(newline) + 1 : bytes.length;
+    const text = bytes.toString("utf8", 0, end);
+    if (end < bytes.length) kept.keepLast(bytes.length - end);
+    else kept.clear();
+    this.#tokens += Math.round(share * countTokens(textWritten(api, stream, text)));
   }
 }
 

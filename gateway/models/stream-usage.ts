@@ -52,7 +52,8 @@ class WithoutUsage implements CallSink {
   }
 
   data(chunk: Buffer): boolean {
-    const end = chunk.lastIndexOf(newline) + 1;
+    // Nearly all pieces end a line.
+    const end = chunk[chunk.length - 1] === newline ? chunk.length : chunk.lastIndexOf(newline) + 1;
     if (end === chunk.length) return this.#pass(this.#release(chunk));
     let flows = true;
     if (end > 0) flows = this.#pass(this.#release(chunk.subarray(0, end)));

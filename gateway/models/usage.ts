@@ -1,5 +1,7 @@
 // Reads token counts from the end of an answer, streamed or not, without parsing what passes through.
 
+import { KeptBytes } from "./kept-bytes.ts";
+
 export interface Usage {
   /** All that the model read, also what came from the provider's cache and what was written to it. */
   readonly input: number;
@@ -28,6 +30,8 @@ function usageOf(input: number, output: number, cachedInput: number, cacheWrite:
 }
 
 const tailBytes = 4096;
+/** So much is kept before it is cut to that. */
+const keptBytes = 2 * tailBytes;
 /** With this all names of counts end; the longest of them begins so many bytes before it. */
 const nameEnd = Buffer.from('_tokens"');
 const nameBytes = 32;
@@ -36,10 +40,7 @@ const nameBytes = 32;
 export class Tail {
   readonly #headBytes: number;
   #head = "";
-  /** Most answers come in one piece. */
-  #first: Buffer | undefined = undefined;
-  #more: Buffer[] | undefined = undefined;
-  #size = 0;
+  readonly #kept = new KeptBytes();
 
   /** Keeps the first bytes too, where so many are asked for. */
   constructor(headBytes = 0) {
@@ -48,16 +49,14 @@ export class Tail {
 
   push(chunk: Buffer): void {
     if (this.#head.length < this.#headBytes) this.#head += chunk.toString("latin1", 0, this.#headBytes - this.#head.length);
-    const piece = chunk.length > tailBytes ? chunk.subarray(-tailBytes) : chunk;
-    if (this.#first === undefined) this.#first = piece;
-    else if (this.#more) this.#more.push(piece);
-    else this.#more = [piece];
-    this.#size += piece.length;
-    if (this.#size <= 4 * tailBytes) return;
-    // Copied, so that the large buffer behind it can go.
-    this.#first = Buffer.from(this.#last());
-    this.#more = undefined;
-    this.#size = tailBytes;
+    const kept = this.#kept;
+    if (chunk.length > tailBytes) {
+      kept.clear();
+      kept.push(chunk.subarray(-tailBytes));
+      return;
+    }
+    if (kept.length + chunk.length > keptBytes) kept.keepLast(tailBytes);
+    kept.push(chunk);
   }
 
   text(): string {
@@ -74,12 +73,10 @@ export class Tail {
   }
 
   #last(): Buffer {
-    const first = this.#first ?? nothing;
-    return this.#more ? Buffer.concat([first, ...this.#more]).subarray(-tailBytes) : first;
+    const { bytes } = this.#kept;
+    return bytes.length > tailBytes ? bytes.subarray(-tailBytes) : bytes;
   }
 }
-
-const nothing = Buffer.alloc(0);
 
 const inputNames = ['"prompt_tokens"', '"input_tokens"'];
 const outputNames = ['"completion_tokens"', '"output_tokens"'];
