@@ -128,6 +128,8 @@ async function start(
     "PidFile none",
     "PrintMotd no",
     "MaxStartups 200",
+    // Debian's bash reads ~/.bashrc for a command by SSH unless it runs within another shell; what that does and prints is this machine's.
+    "SetEnv SHLVL=1",
     "Subsystem sftp internal-sftp",
   ];
   writeFileSync(file, `${lines.join("\n")}\n`);

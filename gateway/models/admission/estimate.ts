@@ -43,8 +43,7 @@ export function createEstimate({ limits, queue, quotaOf }: Deps): Estimate {
     for (const quota of quotas) {
       const tokens = tokensOf.get(quota.providerId) ?? 0;
       ofQuotas = Math.min(ofQuotas, quota.waitForMs(Math.ceil(count / quotas.size), tokens));
-      const wait = quota.waitMs(tokens);
-      soonest = Math.min(soonest, Number.isFinite(wait) ? wait : 0);
+      soonest = Math.min(soonest, quota.waitForMs(1, tokens));
     }
     const ms = Math.min(ofSlots, ofQuotas);
     return { ms: Number.isFinite(ms) ? ms : 0, atLeastMs: full.size > 0 || quotas.size === 0 ? 0 : soonest };

@@ -18,7 +18,7 @@ export interface Use {
 export interface Window {
   /** 0: such a request may be sent now. */
   waitMs(tokens: number): number;
-  /** Until `count` requests of this size each have been sent, one after the other. */
+  /** Until `count` requests of this size each have been sent, one after the other, where answers begin when they usually do. */
   waitForMs(count: number, tokens: number): number;
   /** Of what may be used, 0 to 1: the scarcest of requests and tokens. */
   left(): number;
@@ -26,7 +26,10 @@ export interface Window {
 }
 
 interface Entry {
+  readonly sentAt: number;
+  /** It counts until then at the latest. */
   until: number;
+  answered: boolean;
   requests: number;
   tokens: number;
   /** Until the span has passed. */
@@ -41,6 +44,9 @@ interface Settings {
   readonly now: () => number;
 }
 
+/** An answer moves what is usual by one part of so many. */
+const usualOf = 8;
+
 /**
  * A request that left at t reaches the provider at t or later; the one before it may have been late. So that no span at the
  * provider holds too many, each counts until a whole span after its answer began, or `guardMs` after it was sent.
@@ -48,35 +54,47 @@ interface Settings {
 export function createWindow({ windowMs, guardMs, limits, now }: Settings): Window {
   const maxRequests = limits.requests ?? Number.POSITIVE_INFINITY;
   const maxTokens = limits.tokens ?? Number.POSITIVE_INFINITY;
-  let entries: Entry[] = [];
-  /** Those before it no longer count; they are cut off now and then. */
-  let first = 0;
+  /** Each in the order of their ends: those whose answers are waited for, and those whose answers began within `guardMs`. */
+  const unanswered = createLine();
+  const answered = createLine();
   let requests = 0;
   let tokens = 0;
+  /** From a request to the beginning of its answer. */
+  let usualMs = 0;
 
   function forgetOld(): void {
     const time = now();
-    for (let entry = entries[first]; entry && entry.until <= time; entry = entries[first]) {
-      requests -= entry.requests;
-      tokens -= entry.tokens;
-      entry.counts = false;
-      first += 1;
+    for (const line of [unanswered, answered]) {
+      for (
+        let entry = line.first();
+        entry && (entry.until <= time || (entry.answered && line === unanswered));
+        entry = line.first()
+      ) {
+        line.drop();
+        if (entry.until <= time) forget(entry);
+      }
     }
-    if (first > 256 && first * 2 > entries.length) {
-      entries = entries.slice(first);
-      first = 0;
-    }
+  }
+
+  function forget(entry: Entry): void {
+    if (!entry.counts) return;
+    requests -= entry.requests;
+    tokens -= entry.tokens;
+    entry.counts = false;
   }
 
   /** One that is larger than all that was bought goes when nothing else counts: it can never go otherwise. */
   const fits = (usedRequests: number, usedTokens: number, size: number): boolean =>
     usedRequests < maxRequests && usedTokens + Math.min(size, maxTokens) <= maxTokens;
 
-  function waitForMs(count: number, size: number): number {
+  /** `endOf`: when one counts no more. */
+  function waitUntil(count: number, size: number, endOf: (entry: Entry) => number): number {
     forgetOld();
     const time = now();
     let [usedRequests, usedTokens] = [requests, tokens];
-    const ends = entries.slice(first).map(({ until, requests: one, tokens: its }) => ({ until, one, its }));
+    const ends = [...unanswered.list().filter((entry) => !entry.answered), ...answered.list()]
+      .map((entry) => ({ until: endOf(entry), one: entry.requests, its: entry.tokens }))
+      .sort((one, other) => one.until - other.until);
     let at = 0;
     let wait = 0;
     for (let sent = 0; sent < count; sent += 1) {
@@ -95,12 +113,16 @@ export function createWindow({ windowMs, guardMs, limits, now }: Settings): Wind
     return wait;
   }
 
+  const latestEnd = ({ until }: Entry): number => until;
+  const likelyEnd = ({ until, sentAt, answered: isAnswered }: Entry): number =>
+    isAnswered ? until : Math.min(until, Math.max(now(), sentAt + usualMs) + windowMs);
+
   return {
     waitMs(size) {
       forgetOld();
-      return fits(requests, tokens, size) ? 0 : waitForMs(1, size);
+      return fits(requests, tokens, size) ? 0 : waitUntil(1, size, latestEnd);
     },
-    waitForMs,
+    waitForMs: (count, size) => waitUntil(count, size, likelyEnd),
     left() {
       forgetOld();
       const ofRequests = Number.isFinite(maxRequests) ? 1 - requests / maxRequests : 1;
@@ -108,8 +130,10 @@ export function createWindow({ windowMs, guardMs, limits, now }: Settings): Wind
       return Math.max(0, Math.min(ofRequests, ofTokens));
     },
     use(guess) {
-      const entry: Entry = { until: now() + guardMs + windowMs, requests: 1, tokens: guess, counts: true };
-      entries.push(entry);
+      const sentAt = now();
+      const until = sentAt + guardMs + windowMs;
+      const entry: Entry = { sentAt, until, answered: false, requests: 1, tokens: guess, counts: true };
+      unanswered.push(entry);
       requests += 1;
       tokens += guess;
       const set = (nextRequests: number, nextTokens: number): void => {
@@ -121,11 +145,44 @@ export function createWindow({ windowMs, guardMs, limits, now }: Settings): Wind
       };
       return {
         arrived() {
-          entry.until = Math.min(entry.until, now() + windowMs);
+          if (entry.answered) return;
+          const tookMs = now() - entry.sentAt;
+          usualMs += (tookMs - usualMs) / (usualMs === 0 ? 1 : usualOf);
+          // One that was later than the guard allows for has its end already.
+          if (tookMs > guardMs || !entry.counts) return;
+          entry.until = now() + windowMs;
+          entry.answered = true;
+          answered.push(entry);
         },
         settle: (used) => set(entry.requests, used),
         cancel: () => set(0, 0),
       };
     },
+  };
+}
+
+interface Line {
+  first(): Entry | undefined;
+  /** The first one. */
+  drop(): void;
+  push(entry: Entry): void;
+  list(): readonly Entry[];
+}
+
+/** First in, first out. */
+function createLine(): Line {
+  let entries: Entry[] = [];
+  /** Those before it are gone; they are cut off now and then. */
+  let from = 0;
+  return {
+    first: () => entries[from],
+    drop() {
+      from += 1;
+      if (from <= 256 || from * 2 <= entries.length) return;
+      entries = entries.slice(from);
+      from = 0;
+    },
+    push: (entry) => void entries.push(entry),
+    list: () => entries.slice(from),
   };
 }

@@ -108,3 +108,34 @@ test("until the last of several: each span takes as many as were bought", () => 
   assert.equal(window.waitForMs(10, 0), 59_000);
   assert.equal(window.waitForMs(11, 0), 110_000);
 });
+
+test("one that hangs does not keep those after it from ending", () => {
+  const { clock, window } = setUp({ requests: 2 }, 30_000);
+  window.use(0);
+  clock.advance(100);
+  const second = window.use(0);
+  clock.advance(100);
+  second.arrived();
+  assert.equal(window.waitMs(0), minute);
+  clock.advance(minute);
+  assert.equal(window.waitMs(0), 0);
+  window.use(0).arrived();
+  // The one that hangs counts until the guard is over, and is the first to end.
+  assert.equal(window.waitMs(0), 30_000 - 200);
+});
+
+test("how long it takes is guessed by when answers usually begin, not by when they may at the latest", () => {
+  const { clock, window } = setUp({ requests: 2 }, 30_000);
+  const uses = [window.use(0), window.use(0)];
+  assert.equal(window.waitForMs(1, 0), minute, "nothing is known yet");
+  assert.equal(window.waitMs(0), minute + 30_000, "and nothing is sent before its time");
+  clock.advance(200);
+  for (const use of uses) use.arrived();
+  assert.equal(window.waitForMs(3, 0), 2 * minute);
+  clock.advance(minute);
+  window.use(0);
+  window.use(0);
+  assert.equal(window.waitForMs(1, 0), minute + 200);
+  clock.advance(5000);
+  assert.equal(window.waitForMs(1, 0), minute, "one that is late may still begin at any time");
+});
