@@ -64,7 +64,7 @@ describe("updates of a Docker host that are disturbed", { skip, timeout: 1_500_0
         );
         break;
       }
-      assert.ok(boundaries.length + cuts.length > 0, outcome.text);
+      assert.ok(boundaries.length + cuts.length > 0, `${outcome.text}\nbroke off by itself: ${proxy.broken().join(", ")}`);
     }
     proxy.disarm();
     // Each of the stack's own resources was begun, and was made, once more than it is there.

@@ -13,6 +13,8 @@ export interface CuttingProxy {
   /** The connection is there again, and from now on new kinds of requests are cut; what was cut since the last time. */
   arm(): string[];
   disarm(): void;
+  /** What broke off by itself between here and the daemon, while a client waited for it. */
+  broken(): readonly string[];
   close(): Promise<void>;
 }
 
@@ -31,6 +33,7 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
   let underWay = 0;
   const heldBack = new Map<ServerResponse, string>();
   let fresh: string[] = [];
+  const broken: string[] = [];
   let armed = false;
   let down = false;
 
@@ -82,10 +85,14 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
     const isNew = (how: string): boolean => armed && makes.test(named) && !known.has(`${named}: ${how}`);
     if (begins.test(named) && isNew("not sent")) return hold(outgoing, `${named}: not sent`);
 
-    const sent = request({ socketPath: daemonSocket, method, path: url, headers });
+    // A connection each, as its clients have it: one that is used again may be closed by the daemon just then.
+    const sent = request({ socketPath: daemonSocket, method, path: url, headers, agent: false });
     const answered = once(sent, "response");
     answered.catch(() => {});
-    sent.on("error", () => outgoing.destroy());
+    sent.on("error", (error) => {
+      if (!outgoing.destroyed) broken.push(`${named}: ${error.message}`);
+      outgoing.destroy();
+    });
     outgoing.once("close", () => {
       if (!outgoing.writableFinished) sent.destroy();
     });
@@ -144,6 +151,7 @@ export async function startCuttingProxy(socketPath: string, daemonSocket: string
       armed = false;
       down = false;
     },
+    broken: () => broken,
     async close() {
       const closed = once(server, "close");
       server.close();
