@@ -9,6 +9,16 @@ function scan(text: string): { model: unknown; stream: boolean } | undefined {
   const found = scanTop(Buffer.from(text));
   return found && { model: found.model, stream: found.stream };
 }
+
+/** Whole numbers below what is given, the same each time. */
+function randomFrom(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((state / 2_147_483_648) * below);
+  };
+}
+
 const long = "a long text without end, ".repeat(200);
 
 function parsed(text: string): { model: unknown; stream: boolean } | undefined {
@@ -89,11 +99,7 @@ test("a text that is full of quotes is JSON.parse's", () => {
 });
 
 test("random objects, whole and with one letter changed", () => {
-  let seed = 11;
-  const random = (below: number): number => {
-    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return Math.floor((seed / 2_147_483_648) * below);
-  };
+  const random = randomFrom(11);
   const words = [
     "model",
     "stream",
@@ -176,11 +182,7 @@ test("names of links are seen wherever they stand and however they are written, 
 });
 
 test("who has no links by the words has none", () => {
-  let seed = 5;
-  const random = (below: number): number => {
-    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return Math.floor((seed / 2_147_483_648) * below);
-  };
+  const random = randomFrom(5);
   const words = [
     "image_url",
     "file_url",
