@@ -69,8 +69,7 @@ export function createGovernance({ meter, metrics, now = Date.now }: Deps, next:
    * record of usage holds it: what a budget begins with is read there.
    */
   function owe({ asks }: Reservation, policy: Policy, cost: number): void {
-    if (!policy.budget || asks.some(isBudget)) return;
-    const counted = budgetOf(policy, now);
+    const counted = asks.some(isBudget) ? undefined : budgetOf(policy, now);
     if (counted) meter.settle(counted.key, Math.round(cost * millionths), counted.rule, nothing);
   }
 

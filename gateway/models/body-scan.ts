@@ -237,11 +237,11 @@ function endOfScalar(body: Buffer, start: number): number {
 
 const maxDigits = 9;
 
-/** Undefined: no whole number begins there. */
-function numberAt(body: Buffer, from: number): number | undefined {
+/** Undefined: no whole number begins there. It is read up to `to`. */
+export function numberAt(body: Buffer, from: number, to: number = body.length): number | undefined {
   let at = from;
   let value = 0;
-  for (; at - from < maxDigits && isDigit(body[at] ?? 0); at += 1) value = value * 10 + (body[at] ?? 0) - 0x30;
+  for (; at < to && at - from < maxDigits && isDigit(body[at] ?? 0); at += 1) value = value * 10 + (body[at] ?? 0) - 0x30;
   return at > from ? value : undefined;
 }
 

@@ -4,19 +4,11 @@ import { test } from "node:test";
 import { parseBody, readModelRequest } from "../../gateway/models/body.ts";
 import { scanTop } from "../../gateway/models/body-scan.ts";
 import { findLinks, mayHoldLinks } from "../../gateway/models/linked/find.ts";
+import { randomFrom } from "../support/random.ts";
 
 function scan(text: string): { model: unknown; stream: boolean } | undefined {
   const found = scanTop(Buffer.from(text));
   return found && { model: found.model, stream: found.stream };
-}
-
-/** Whole numbers below what is given, the same each time. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return Math.floor((state / 2_147_483_648) * below);
-  };
 }
 
 const long = "a long text without end, ".repeat(200);

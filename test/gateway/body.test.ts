@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readModelRequest, withModel } from "../../gateway/models/body.ts";
+import { randomFrom } from "../support/random.ts";
 
 const cases = [
   '{"model":"a"}',
@@ -58,11 +59,7 @@ test("random objects", () => {
 });
 
 test("the name is put where it belongs, whatever the body holds before, behind and inside", () => {
-  let seed = 17;
-  const random = (below: number): number => {
-    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return Math.floor((seed / 2_147_483_648) * below);
-  };
+  const random = randomFrom(17);
   const texts = ["model", '"model"', '"model":', 'a\\"model"', "\\", "{[", "x", "m\u006fdel", "é", '":"'];
   const value = (depth: number): unknown => {
     const kind = random(depth > 3 ? 4 : 7);

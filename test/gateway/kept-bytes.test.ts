@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { KeptBytes } from "../../gateway/models/kept-bytes.ts";
 import { Tail } from "../../gateway/models/usage.ts";
+import { randomFrom } from "../support/random.ts";
 
 describe("bytes that are kept", () => {
   test("pieces that lie side by side are not copied, others are", () => {
@@ -23,11 +24,7 @@ describe("bytes that are kept", () => {
   });
 
   test("random pieces, the last of them, and nothing", () => {
-    let seed = 3;
-    const random = (below: number): number => {
-      seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-      return Math.floor((seed / 2_147_483_648) * below);
-    };
+    const random = randomFrom(3);
     for (let round = 0; round < 300; round += 1) {
       const kept = new KeptBytes();
       let all = Buffer.alloc(0);

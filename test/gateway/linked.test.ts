@@ -9,6 +9,7 @@ import { fetchLink } from "../../gateway/models/linked/fetch-link.ts";
 import { findLinks, type Link, mayHoldLinks } from "../../gateway/models/linked/find.ts";
 import { type FakeUpstream, startFakeUpstream } from "../support/fake-upstream.ts";
 import { bearer, fakeConfig, startGateway, type TestGateway } from "../support/gateway.ts";
+import { randomFrom } from "../support/random.ts";
 
 const picture = Buffer.from("89504e470d0a1a0a", "hex");
 const inlined = `data:image/png;base64,${picture.toString("base64")}`;
@@ -250,11 +251,7 @@ test("a body may hold links where one of the words stands, and nowhere else", ()
     "\\u0041",
     "\\n",
   ];
-  let seed = 23;
-  const random = (below: number): number => {
-    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return Math.floor((seed / 2_147_483_648) * below);
-  };
+  const random = randomFrom(23);
   const outcomes = { yes: 0, no: 0 };
   for (let round = 0; round < 5000; round += 1) {
     const text =

@@ -4,12 +4,9 @@ import { test } from "node:test";
 import { guessUsage } from "../../gateway/models/admission/guess-tokens.ts";
 import { countTokens } from "../../gateway/models/token-count.ts";
 import { readUsage, Tail } from "../../gateway/models/usage.ts";
+import { randomFrom } from "../support/random.ts";
 
-let seed = 5;
-const random = (below: number): number => {
-  seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-  return Math.floor((seed / 2_147_483_648) * below);
-};
+const random = randomFrom(5);
 const one = (of: readonly string[]): string => of[random(of.length)] ?? "";
 
 const counts = [

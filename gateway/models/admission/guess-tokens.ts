@@ -1,5 +1,5 @@
 // Guesses how many tokens a request will use, before anybody has counted: what it reserves of a quota until the upstream says more.
-import type { BodyWords } from "../body-scan.ts";
+import { type BodyWords, numberAt } from "../body-scan.ts";
 
 const bytesPerToken = 4;
 /** An answer is taken to be this long where the request sets no limit. */
@@ -66,21 +66,12 @@ function isBefore(body: Buffer, end: number, text: string): boolean {
 }
 
 const lookedAt = 16;
-const maxDigits = 9;
 
 function numberAfter(body: Buffer, from: number): number | undefined {
   const to = Math.min(body.length, from + lookedAt);
-  let at = skipSpace(body, from, to);
+  const at = skipSpace(body, from, to);
   if (at === to || body[at] !== 0x3a) return undefined;
-  at = skipSpace(body, at + 1, to);
-  let value = 0;
-  const start = at;
-  for (; at < to && at - start < maxDigits; at += 1) {
-    const digit = (body[at] ?? 0) - 0x30;
-    if (digit < 0 || digit > 9) break;
-    value = value * 10 + digit;
-  }
-  return at > start ? value : undefined;
+  return numberAt(body, skipSpace(body, at + 1, to), to);
 }
 
 function skipSpace(body: Buffer, from: number, to: number): number {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { noLines, readHead } from "../../../gateway/models/http1/answer-head.ts";
+import { randomFrom } from "../../support/random.ts";
 
 /** Slow and plain: the lines one after the other, by RFC 9112. */
 function plainly(text: string): unknown {
@@ -37,11 +38,7 @@ function read(text: string, known = noLines()): unknown {
   }
 }
 
-let seed = 11;
-const random = (below: number): number => {
-  seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-  return Math.floor((seed / 2_147_483_648) * below);
-};
+const random = randomFrom(11);
 const one = (of: readonly string[]): string => of[random(of.length)] ?? "";
 
 const statuses = [

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { createFinder, createRedaction } from "../../../gateway/config/redaction.ts";
 import { type AccessFields, createLog } from "../../../gateway/observability/log.ts";
+import { randomFrom } from "../../support/random.ts";
 
 const nasty = [
   "plain",
@@ -112,11 +113,7 @@ test("a secret in a gathered text is taken out, wherever it stands", () => {
 });
 
 test("what is sought is found wherever it stands, and nothing else", () => {
-  let seed = 3;
-  const random = (below: number): number => {
-    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return Math.floor((seed / 2_147_483_648) * below);
-  };
+  const random = randomFrom(3);
   const letters = ["ab", "abcdefgh\u00e9\u4e2d", "0123456789abcdef"];
   const word = (length: number, of: string): string => Array.from({ length }, () => of[random(of.length)]).join("");
   let found = 0;

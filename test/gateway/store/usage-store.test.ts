@@ -14,6 +14,7 @@ import { createUsageBooks } from "../../../gateway/store/usage/books.ts";
 import { openUsageDatabase } from "../../../gateway/store/usage/database.ts";
 import { migrate } from "../../../gateway/store/usage/migrations.ts";
 import { createSpool } from "../../../gateway/store/usage/spool.ts";
+import { randomFrom } from "../../support/random.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -245,11 +246,7 @@ test("one writer: the second waits, knows the first by name, and follows when it
 });
 
 test("batches of all sizes and mixtures are kept row by row and summed by the hour, repeated ones once", () => {
-  let seed = 7;
-  const random = (below: number): number => {
-    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return Math.floor((seed / 2_147_483_648) * below);
-  };
+  const random = randomFrom(7);
   const database = openUsageDatabase(join(folder, "usage.sqlite"), () => undefined);
   const kept = new Map<string, UsageRecord>();
   for (const size of [1, 3, 4, 17, 64, 85, 128, 300, 128]) {
